@@ -1,0 +1,219 @@
+"""
+An open-loop load on a site, as users make it: requests start on time whether or not earlier ones have been answered,
+so a stall is seen by everyone who would have met it. Standard library only.
+
+    python3 -m lab.load http://10.213.7.10 --host shop.lab.test --seconds 10
+
+prints one JSON object: how many requests of each kind, every failure with its time and reason, p50, p99 and worst
+latency in ms, and how many answers each release gave (the X-Release header). Exit code 1 if a request failed.
+
+The mix per second (`--rate` scales it): GET and POST, each on new and on kept-alive connections, and a few slow
+requests that take 2 s, so that some are in flight at any moment of a deploy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import signal
+import sys
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from urllib.parse import urlsplit
+
+ORDER = json.dumps({"product": 1, "quantity": 1}).encode()
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One sort of request: its share of the load and what counts as an answer."""
+
+    name: str
+    method: str
+    path: str
+    per_second: float
+    keep_alive: bool
+    statuses: tuple[int, ...] = (200,)
+    body: bytes = b""
+    extra_latency: float = 0.0  # seconds that the view itself takes
+
+
+MIX = (
+    Kind("get, new connection", "GET", "/", 40, False),
+    Kind("get, kept alive", "GET", "/", 40, True),
+    Kind("post, new connection", "POST", "/orders/", 15, False, (201,), ORDER),
+    Kind("post, kept alive", "POST", "/orders/", 15, True, (201,), ORDER),
+    Kind("release", "GET", "/healthz/", 5, False),
+    Kind("slow", "GET", "/slow/?seconds=2", 2, False, extra_latency=2.0),
+)
+
+
+@dataclass
+class Result:
+    """What the whole load met."""
+
+    requests: int = 0
+    failures: list[dict] = field(default_factory=list)
+    kinds: Counter = field(default_factory=Counter)
+    releases: Counter = field(default_factory=Counter)
+    seen: dict = field(default_factory=dict)  # release -> [first, last] second of the load
+    latencies: list[float] = field(default_factory=list)  # seconds over what the view itself takes
+
+    def summary(self) -> dict:
+        """The numbers as plain data, latencies in ms."""
+        ordered = sorted(self.latencies) or [0.0]
+        at = lambda share: round(1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))], 1)  # noqa: E731
+        numbers = {"p50": at(0.5), "p99": at(0.99), "worst": round(1000 * ordered[-1], 1)}
+        rest = {key: value for key, value in asdict(self).items() if key != "latencies"}
+        return {**rest, "failed": len(self.failures), "failures": self.failures[:20], **numbers}
+
+
+class Connection:
+    """A connection that can carry one request after another."""
+
+    def __init__(self, reader, writer):
+        self.reader, self.writer = reader, writer
+        self.used_at = time.monotonic()
+        self.open = True
+
+    @classmethod
+    async def to(cls, address, port):
+        return cls(*await asyncio.open_connection(address, port))
+
+    async def request(self, head: bytes, body: bytes) -> tuple[int, dict]:
+        """Send one request; returns its status and headers once the body has arrived whole."""
+        self.writer.write(head + body)
+        await self.writer.drain()
+        status = int((await self._line()).split()[1])
+        headers = {}
+        while line := await self._line():
+            name, _, value = line.partition(":")
+            headers[name.strip().lower()] = value.strip()
+        await self._body(headers)
+        self.used_at = time.monotonic()
+        self.open = headers.get("connection", "").lower() != "close"
+        return status, headers
+
+    async def _line(self) -> str:
+        line = await self.reader.readuntil(b"\r\n")
+        return line.decode("latin-1").strip()
+
+    async def _body(self, headers):
+        if headers.get("transfer-encoding", "").lower() == "chunked":
+            while size := int(await self._line(), 16):
+                await self.reader.readexactly(size + 2)
+            await self._line()
+        elif "content-length" in headers:
+            await self.reader.readexactly(int(headers["content-length"]))
+        else:
+            await self.reader.read()
+
+    def close(self):
+        self.writer.close()
+
+
+class Load:
+    """Runs the mix against one address until it is told to stop."""
+
+    # Browsers and balancers drop an idle connection well before Nginx's default of 75 s; this stays far below it.
+    IDLE = 15.0
+
+    def __init__(self, url: str, host: str, rate: float = 1.0, timeout: float = 30.0, mix=MIX):
+        parts = urlsplit(url)
+        self.address, self.port, self.host = parts.hostname, parts.port or 80, host
+        self.rate, self.timeout, self.mix = rate, timeout, mix
+        self.pool: list[Connection] = []
+        self.result = Result()
+        self.started = time.monotonic()
+        self.stopping = asyncio.Event()
+
+    async def run(self, seconds: float) -> Result:
+        """Load for that many seconds (or until `stopping` is set), then wait for every answer still due."""
+        tasks: set[asyncio.Task] = set()
+        arrivals = [asyncio.create_task(self._arrivals(kind, seconds, tasks)) for kind in self.mix]
+        await asyncio.gather(*arrivals)
+        await asyncio.gather(*tasks)
+        for connection in self.pool:
+            connection.close()
+        return self.result
+
+    async def _arrivals(self, kind: Kind, seconds: float, tasks: set):
+        gap = 1 / (kind.per_second * self.rate)
+        due = time.monotonic()
+        end = self.started + seconds
+        while due < end and not self.stopping.is_set():
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            task = asyncio.create_task(self._one(kind, due))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+            due += gap
+
+    async def _one(self, kind: Kind, due: float):
+        """One request, timed from the moment at which it was due."""
+        self.result.requests += 1
+        self.result.kinds[kind.name] += 1
+        try:
+            status, headers = await asyncio.wait_for(self._send(kind), self.timeout)
+        except (OSError, asyncio.IncompleteReadError, asyncio.TimeoutError, ValueError, IndexError) as error:
+            return self._failed(kind, due, f"{type(error).__name__}: {error}")
+        if status not in kind.statuses:
+            return self._failed(kind, due, f"status {status}")
+        self.result.latencies.append(max(0.0, time.monotonic() - due - kind.extra_latency))
+        self._saw(headers.get("x-release"))
+        return None
+
+    async def _send(self, kind: Kind):
+        connection = self._kept(kind) or await Connection.to(self.address, self.port)
+        try:
+            answer = await connection.request(self._head(kind), kind.body)
+        except BaseException:
+            connection.close()
+            raise
+        if kind.keep_alive and connection.open:
+            self.pool.append(connection)
+        else:
+            connection.close()
+        return answer
+
+    def _kept(self, kind: Kind):
+        while kind.keep_alive and self.pool:
+            connection = self.pool.pop()
+            if time.monotonic() - connection.used_at < self.IDLE:
+                return connection
+            connection.close()
+        return None
+
+    def _head(self, kind: Kind) -> bytes:
+        lines = [f"{kind.method} {kind.path} HTTP/1.1", f"Host: {self.host}", "User-Agent: slipway-load"]
+        lines += [] if kind.keep_alive else ["Connection: close"]
+        lines += ["Content-Type: application/json", f"Content-Length: {len(kind.body)}"] if kind.body else []
+        return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+    def _failed(self, kind: Kind, due: float, reason: str):
+        self.result.failures.append({"at": round(due - self.started, 2), "kind": kind.name, "reason": reason})
+
+    def _saw(self, release):
+        if release:
+            now = round(time.monotonic() - self.started, 2)
+            self.result.releases[release] += 1
+            self.result.seen.setdefault(release, [now, now])[1] = now
+
+
+async def main(arguments) -> int:
+    load = Load(arguments.url, arguments.host, arguments.rate)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, load.stopping.set)
+    result = await load.run(arguments.seconds)
+    print(json.dumps(result.summary(), indent=1))
+    return 1 if result.failures else 0
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("url")
+    parser.add_argument("--host", required=True, help="the Host header to send")
+    parser.add_argument("--seconds", type=float, default=10, help="how long at most (SIGTERM ends it earlier)")
+    parser.add_argument("--rate", type=float, default=1.0, help="1 is 117 requests a second")
+    sys.exit(asyncio.run(main(parser.parse_args())))

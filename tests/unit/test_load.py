@@ -1,0 +1,67 @@
+"""The load that proves "no failed request" must itself see every failure."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from lab.load import Kind, Load  # noqa: E402
+
+FAST = (Kind("get", "GET", "/", 50, False), Kind("kept", "GET", "/", 50, True))
+
+
+def measure(answer, seconds=0.4, timeout=2.0):
+    """Load a server that writes `answer(count)` for its count-th request, or hangs up on None."""
+
+    async def run():
+        count = 0
+
+        async def serve(reader, writer):
+            nonlocal count
+            while await reader.readuntil(b"\r\n\r\n"):
+                count += 1
+                if (reply := answer(count)) is None:
+                    break
+                writer.write(reply)
+                await writer.drain()
+            writer.close()
+
+        async def guarded(reader, writer):
+            try:
+                await serve(reader, writer)
+            except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                writer.close()
+
+        server = await asyncio.start_server(guarded, "127.0.0.1", 0)
+        load = Load(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", "shop", timeout=timeout, mix=FAST)
+        result = await load.run(seconds)
+        server.close()
+        await asyncio.sleep(0.05)  # the connections see their clients leave
+        return result.summary()
+
+    return asyncio.run(run())
+
+
+def reply(status=200, release="abc"):
+    return f"HTTP/1.1 {status} X\r\nX-Release: {release}\r\nContent-Length: 2\r\n\r\nok".encode()
+
+
+def test_a_site_that_answers_has_no_failures():
+    summary = measure(lambda count: reply())
+    assert summary["failed"] == 0
+    assert summary["requests"] >= 30
+    assert summary["releases"] == {"abc": summary["requests"]}
+
+
+@pytest.mark.parametrize("bad", [reply(502), None, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok"])
+def test_each_request_without_its_answer_is_counted(bad):
+    summary = measure(lambda count: bad if count == 7 else reply(), timeout=0.5)
+    assert summary["failed"] == 1, summary["failures"]
+
+
+def test_requests_start_on_time_although_earlier_ones_are_unanswered():
+    summary = measure(lambda count: b"", timeout=0.3)
+    assert summary["requests"] >= 30
+    assert summary["failed"] == summary["requests"]
