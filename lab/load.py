@@ -20,7 +20,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 ORDER = json.dumps({"product": 1, "quantity": 1}).encode()
@@ -66,7 +66,7 @@ class Result:
         ordered = sorted(self.latencies) or [0.0]
         at = lambda share: round(1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))], 1)  # noqa: E731
         numbers = {"p50": at(0.5), "p99": at(0.99), "worst": round(1000 * ordered[-1], 1)}
-        rest = {key: value for key, value in asdict(self).items() if key != "latencies"}
+        rest = {key: value for key, value in vars(self).items() if key != "latencies"}
         return {**rest, "failed": len(self.failures), "failures": self.failures[:20], **numbers}
 
 
