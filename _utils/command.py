@@ -23,6 +23,9 @@ ERROR_LINES = 20
 # Tokens stand alone before the @ as often as user:password does; the user of an ssh address is no secret.
 CREDENTIALS = re.compile(r"(?<!ssh)://[^/\s'\"]+@")
 
+# What a process needs to know to reach the network from here, where Salt's own process has been told.
+NETWORK = re.compile(r"(UV|PIP|SSL_CERT|GIT_SSL)_\w+|(https?|all|no)_proxy", re.IGNORECASE)
+
 
 def run(argv, user="", cwd="/", env=None, stdin="", timeout=300, what=""):
     """
@@ -93,6 +96,11 @@ def environment(user):
     """The clean environment that every process starts from."""
     account = find(user) if user else pwd.getpwuid(os.geteuid())
     return {"PATH": PATH, "LANG": "C.UTF-8", "HOME": account.pw_dir}
+
+
+def network():
+    """The proxies, certificates and package indexes that Salt's own process has in its environment."""
+    return {name: value for name, value in os.environ.items() if NETWORK.fullmatch(name)}
 
 
 def find(user):

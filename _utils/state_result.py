@@ -12,6 +12,9 @@ def failures_are_results(function):
     An expected failure is a ``CommandExecutionError``; its text is the comment. Where part of the work was done before
     it failed, the one who raises puts that on the error, ``error.changes = {...}``, and the result shows it.
     Any other exception is a mistake of ours: it passes, and Salt shows its traceback.
+
+    ``skip_watch`` is for Salt: it calls ``mod_watch`` after a failure without changes too, and a restart that succeeds
+    would hide the failure.
     """
 
     @functools.wraps(function)
@@ -19,7 +22,7 @@ def failures_are_results(function):
         try:
             return function(name, *args, **kwargs)
         except CommandExecutionError as error:
-            return _answer(name, False, getattr(error, "changes", {}), str(error))
+            return {**_answer(name, False, getattr(error, "changes", {}), str(error)), "skip_watch": True}
 
     return result
 

@@ -3,9 +3,10 @@
 import os
 import time
 
-import command
 import pytest
 from salt.exceptions import CommandExecutionError
+
+import command
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 

@@ -26,6 +26,7 @@ def test_an_expected_failure_is_a_result_that_says_what_to_do():
         "result": False,
         "changes": {},
         "comment": "/srv is missing after 3 s: create it",
+        "skip_watch": True,
     }
 
 

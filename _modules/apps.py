@@ -1,0 +1,143 @@
+"""
+The apps, databases and sites of this host, completed from the pillar: ``salt-call apps.specs`` shows them.
+
+Everything here reads ``__pillar__`` through ``app_spec``; nothing is changed on the host, and no secret is shown.
+"""
+
+import app_spec
+
+
+def specs():
+    """
+    Return the completed specification of every app on this host, as a list of dictionaries without secrets.
+
+    The release of an app is the one that the pillar's key ``releases`` (the master's ledger) names. Where the pillar
+    has no such key, as on a host without a master, the app's own ``revision`` is resolved here.
+
+    :raises SpecError: with every mistake of the pillar, or if this minion's id is not in ``hosts``
+    :raises CommandExecutionError: if a revision cannot be resolved
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt web1 apps.specs
+    """
+    fleet = _fleet()
+    return [app_spec.plain(_resolved(fleet, app)) for app in fleet.apps_on(_host(fleet).name)]
+
+
+def spec(name):
+    """
+    Return the completed specification of one app of this host.
+
+    :param name: the app's name
+    :raises SpecError: as ``apps.specs``, or if the app is not on this host
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt web1 apps.spec shop
+    """
+    fleet = _fleet()
+    app, host = fleet.app(name), _host(fleet)
+    if host.name not in app.hosts:
+        raise app_spec.SpecError(f"apps:{name}:hosts: {host.name} is not one of them: ask {', '.join(app.hosts)}")
+    return app_spec.plain(_resolved(fleet, app))
+
+
+def roles():
+    """
+    Return the roles of this host, as ``pillar/hosts.yaml`` gives them.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt web1 apps.roles
+    """
+    return list(_host(_fleet()).roles)
+
+
+def hosts():
+    """
+    Return the inventory: a list of every host with its name, address and roles.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt web1 apps.hosts
+    """
+    return [{"name": host.name, "address": host.address, "roles": list(host.roles)} for host in _fleet().hosts]
+
+
+def databases():
+    """
+    Return the databases that this host serves: app, name, user, address to listen on, port, clients, version.
+
+    ``clients`` are the addresses of the app's hosts, ``version`` is the distribution's major version of PostgreSQL.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt db1 apps.databases
+    """
+    fleet = _fleet()
+    return [
+        {
+            "app": database.app,
+            "name": database.name,
+            "user": database.user,
+            "address": database.address,
+            "port": database.port,
+            "clients": list(database.clients),
+            "version": app_spec.postgresql_version(__grains__),
+        }
+        for database in fleet.databases_on(_host(fleet).name)
+    ]
+
+
+def sites():
+    """
+    Return the sites that this host balances: app, domains, upstreams (host, address), max_body and health.
+
+    A host without the role ``balancer`` has none.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt lb1 apps.sites
+    """
+    fleet = _fleet()
+    if "balancer" not in _host(fleet).roles:
+        return []
+    return [_site(fleet, app_spec.plain(app)) for app in fleet.apps]
+
+
+def _site(fleet, app):
+    upstreams = [{"host": name, "address": fleet.host(name).address} for name in app["hosts"]]
+    return {"app": app["name"], "upstreams": upstreams, **{key: app[key] for key in ("domains", "max_body", "health")}}
+
+
+def _fleet():
+    return app_spec.load(__pillar__, __grains__)
+
+
+def _host(fleet):
+    return fleet.host(__opts__["id"])
+
+
+def _resolved(fleet, app):
+    """The app with the release that its revision means; asked once a run, because every SLS file asks for the specs."""
+    if fleet.released:
+        return app
+    source = app_spec.plain(app)["source"]
+    known = __context__.setdefault("apps.resolved", {})
+    question = (app.name, source["url"], app.revision)
+    if question not in known:
+        known[question] = __salt__["releases.resolve"](source, app.revision, app.paths.mirror)
+    return app_spec.with_release(app, known[question]["id"], known[question]["commit"], app.revision)

@@ -1,0 +1,88 @@
+"""Whether this host is able to take a release: the master asks before it changes anything."""
+
+import os
+import shutil
+import socket
+import time
+from pathlib import Path
+
+from salt.exceptions import CommandExecutionError
+
+import module_digest
+
+# Bytes. A venv of 35 packages with its bytecode takes about 250 MiB (our measurement), and uv fills its cache as well.
+DISK_SPACE = 512 * 1024**2
+
+# Where the package of Debian and Ubuntu has it.
+NGINX_PID = "/run/nginx.pid"
+
+# Seconds in which a database on the same network answers, or does not.
+DATABASE_TIMEOUT = 5
+
+
+def report(app):
+    """
+    What the master needs to know of this host before a deploy of ``app``.
+
+    ``time`` (seconds since the epoch), ``problems`` (sentences), ``serving`` (slot and release of the app; {} on a host
+    that does not run it).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt web1 preflight.report shop
+    """
+    specs = [spec for spec in __salt__["apps.specs"]() if spec["name"] == app]
+    answer = {"time": time.time(), "problems": [], "serving": {}}
+    for spec in specs:
+        answer["problems"] = [problem for check in CHECKS for problem in check(spec)]
+        answer["serving"] = __salt__["slots.serving"](app)
+    return answer
+
+
+def modules():
+    """
+    The digest of the modules that this host has from the master.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt web1 preflight.modules
+    """
+    return module_digest.of_host(__opts__["cachedir"])
+
+
+def _disk(spec):
+    folder = next(path for path in (Path(spec["paths"]["home"]), *Path(spec["paths"]["home"]).parents) if path.exists())
+    free = shutil.disk_usage(folder).free
+    if free < DISK_SPACE:
+        yield f"{free // 1024**2} MiB are free in {folder}, a release needs {DISK_SPACE // 1024**2}: remove old files"
+
+
+def _database(spec):
+    for database in spec["databases"]:
+        host, address, port = database["host"], database["address"], database["port"]
+        try:
+            socket.create_connection((address, port), timeout=DATABASE_TIMEOUT).close()
+        except OSError as error:
+            yield f"the database at {address}:{port} is not reached ({error}): is PostgreSQL up on {host}?"
+
+
+def _supervisor(spec):
+    try:
+        __salt__["supervisor.programs"]()
+    except CommandExecutionError as error:
+        yield str(error)
+
+
+def _nginx(spec):
+    try:
+        # Signal 0 only asks whether the process is there.
+        os.kill(int(Path(NGINX_PID).read_text()), 0)
+    except (OSError, ValueError):
+        yield "Nginx does not run: apply the host's highstate, or see journalctl -u nginx"
+
+
+CHECKS = (_disk, _database, _supervisor, _nginx)

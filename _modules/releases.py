@@ -1,0 +1,247 @@
+"""
+Releases of an app on this host: what a revision means, staging, and removing what is no longer needed.
+
+A release is complete or absent, whatever fails or is killed on the way.
+"""
+
+import contextlib
+import json
+import os
+from pathlib import Path
+
+import archives
+import command
+import folders
+import repository
+import staging
+import venvs as environments
+from salt.exceptions import CommandExecutionError
+
+ID_LENGTH = 12
+ID = ".release"
+INPUTS = ".inputs.json"
+VENV = ".venv"
+
+
+def resolve(source, revision, mirror):
+    """
+    What to release: ``{"id": <12 characters>, "commit": <what the source calls it in full>}``.
+
+    source
+        ``{"kind": "git" | "archive" | "path", "url", "hash", "deploy_key", "known_hosts"}``. The commit of an archive is
+        its SHA-256, of a folder the hash of what is in it.
+    revision
+        Of git: a tag, a branch, a full or short commit. Only a full commit is understood without asking anybody.
+    mirror
+        The bare repository on this host, which answers when the other does not.
+
+    Raises CommandExecutionError if there is no such revision.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call releases.resolve '{kind: git, url: https://git.example.com/shop.git}' v1.4.2 /srv/shop/source.git
+    """
+    if source["kind"] == "git":
+        commit = repository.resolve(source, revision, mirror)
+    elif source["kind"] == "archive":
+        commit = source["hash"]
+    else:
+        commit = folders.digest(source["url"])
+    return {"id": commit[:ID_LENGTH], "commit": commit}
+
+
+def lacks(path, requirements, python, environment):
+    """
+    What is missing of a release: ``release``, ``venv`` or nothing (an empty text). Starts no process.
+
+    A venv is missing too if the release was staged with another ``requirements``, ``python`` or ``environment``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call releases.lacks /srv/shop/releases/1a2b3c4d5e6f '' python3 production
+    """
+    release = Path(path)
+    if not _is_complete(release):
+        return "release"
+    inputs = _inputs(requirements, python, environment)
+    same = _read(release / INPUTS) == inputs and environments.is_complete(release / VENV)
+    return "" if same else "venv"
+
+
+def stage(path, source, commit, mirror, downloads, venvs, requirements, python, environment):
+    """
+    Make a release ready at ``path``, with its venv, and touch nothing that is in use; returns what was lacking.
+
+    path
+        Where the release shall be; the last part is its id.
+    source, commit, mirror
+        As ``releases.resolve`` takes and gives them.
+    downloads, venvs
+        The folders of the app's archives and virtual environments.
+    requirements, python, environment
+        What decides the venv: a file in the release or empty, what uv takes for a Python, ``production``.
+
+    Raises CommandExecutionError; then nothing new is there, and what was there still is.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call releases.stage /srv/shop/releases/1a2b3c4d5e6f '{kind: path, url: /home/me/shop}' 1a2b3c4d5e6f...
+            /srv/shop/source.git /srv/shop/downloads /srv/shop/venvs '' python3 production
+    """
+    release = Path(path)
+    with _failing(f"{path} was not staged"), _alone(release.parent, venvs):
+        lacking = lacks(path, requirements, python, environment)
+        new = staging.temporary(release)
+        if lacking == "release":
+            _fetch(source, commit, mirror, downloads, new)
+            _equip(new, release, venvs, requirements, python, environment)
+            staging.publish(new, release)
+            staging.remove(Path(downloads, commit))
+        elif lacking == "venv":
+            _equip(release, release, venvs, requirements, python, environment)
+    return lacking
+
+
+def prunable(folder, keep, slots, release, protect, venvs):
+    """
+    What can be removed: old releases, venvs that no release links to, and what killed runs have left; a list of paths.
+
+    folder, venvs
+        The folders of the app's releases and venvs.
+    keep
+        How many releases shall be there, with ``release``, whether that is there already or not.
+    slots
+        The folder whose links name the releases that run.
+    release
+        The path of the release that is wanted.
+    protect
+        Ids of releases that must stay, such as the one to roll back to.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call releases.prunable /srv/shop/releases 5 /srv/shop/slots /srv/shop/releases/1a2b3c4d5e6f '[]' /srv/shop/venvs
+    """
+    wanted = Path(release)
+    others = [path for path in _releases(folder) if path != wanted]
+    used = {link.resolve() for link in Path(slots).glob("*") if link.is_symlink()}
+    old = [path for path in others[max(keep - 1, 0) :] if path.resolve() not in used and path.name not in protect]
+    if not _is_complete(wanted):
+        # Which of the venvs it will link to is not known yet, and staging clears the leftovers.
+        return old
+    staying = [link for path in Path(folder).iterdir() if path not in old for link in path.glob(f"{VENV}*")]
+    needed = {link.resolve() for link in staying}
+    unused = [path for path in sorted(Path(venvs).glob("[!.]*")) if path.resolve() not in needed]
+    return [*old, *unused, *staging.leftovers(folder), *staging.leftovers(venvs)]
+
+
+def prune(folder, keep, slots, release, protect, venvs):
+    """
+    Remove what ``releases.prunable`` (with the same arguments) names; returns the paths that were removed.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call releases.prune /srv/shop/releases 5 /srv/shop/slots /srv/shop/releases/1a2b3c4d5e6f '[]' /srv/shop/venvs
+    """
+    with _failing(f"{folder} was not pruned"), staging.locked(folder):
+        doomed = prunable(folder, keep, slots, release, protect, venvs)
+        for path in doomed:
+            staging.discard(path)
+    return doomed
+
+
+@contextlib.contextmanager
+def _failing(what):
+    try:
+        yield
+    except OSError as error:
+        raise CommandExecutionError(f"{what}: {error}") from error
+
+
+@contextlib.contextmanager
+def _alone(releases, venvs):
+    """Hold the app's releases, free of what killed runs have left, and leave nothing half-made."""
+    with staging.locked(releases):
+        staging.make_folder(venvs)
+        try:
+            staging.clear(releases)
+            staging.clear(venvs)
+            yield
+        finally:
+            staging.clear(releases)
+            staging.clear(venvs)
+
+
+def _fetch(source, commit, mirror, downloads, new):
+    """Put the code of a commit into the folder ``new``."""
+    if source["kind"] == "git":
+        new.mkdir()
+        repository.export(source, commit, mirror, new)
+    elif source["kind"] == "archive":
+        archives.unpack(archives.download(source["url"], commit, downloads), new)
+    else:
+        folders.copy(source["url"], new)
+        if folders.digest(new) != commit:
+            raise CommandExecutionError(f"{source['url']} has changed since its hash was {commit}: release it anew")
+    folders.open_to_all(new)
+
+
+def _equip(tree, release, venvs, requirements, python, environment):
+    """Give the code in ``tree``, which is or will be at ``release``, its venv, its bytecode and its name."""
+    fresh = tree != release
+    if fresh:
+        for name in (VENV, ID, INPUTS):
+            staging.remove(tree / name)
+    venv = environments.build(venvs, release.name, tree, requirements, python, environment)
+    if fresh:
+        _compile(venv, tree, release)
+    _link(tree / VENV, os.path.relpath(venv, release))
+    staging.write(tree / INPUTS, json.dumps(_inputs(requirements, python, environment)) + "\n")
+    staging.write(tree / ID, release.name + "\n")
+
+
+def _link(link, target):
+    """Link the venv; the one before keeps a link, because a process that runs in it may still import from there."""
+    if link.is_symlink() and str(link.readlink()) != target:
+        before = link.readlink()
+        staging.point(link.with_name(f"{VENV}.{before.name}"), before)
+    staging.point(link, target)
+
+
+def _compile(venv, tree, release):
+    """Write the bytecode, which the app cannot do in a folder of root's."""
+    python = [venv / "bin/python", "-I", "-S", "-m", "compileall", "-qq", "-s", tree, "-p", release, tree]
+    # Files that are no Python of this version (templates of code, say) are the app's own business.
+    with contextlib.suppress(CommandExecutionError):
+        command.run(python, timeout=600)
+
+
+def _releases(folder):
+    """The complete releases in a folder, the one that was staged last first."""
+    found = [path for path in Path(folder).glob("[!.]*") if _is_complete(path)]
+    return sorted(found, key=lambda path: (path / ID).stat().st_mtime_ns, reverse=True)
+
+
+def _is_complete(release):
+    file = release / ID
+    return not release.is_symlink() and file.is_file() and file.read_text("utf-8").strip() == release.name
+
+
+def _inputs(requirements, python, environment):
+    return {"requirements": requirements, "python": python, "environment": environment}
+
+
+def _read(path):
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,20 @@
+"""
+What the ledger says is deployed, as the pillar key ``releases``: pull and push follow the same source of truth.
+
+.. code-block:: yaml
+
+    ext_pillar:
+      - ledger: {}
+"""
+
+import ledger_file
+
+
+def ext_pillar(minion_id, pillar, *args, **kwargs):
+    """
+    ``{"releases": {app: {"id", "commit", "revision"}}}``: the key is always there, so that a host never falls back to
+    the pillar's own revision behind the ledger's back.
+
+    Raises CommandExecutionError if a ledger cannot be read: every state run then stops with the reason.
+    """
+    return {"releases": ledger_file.deployed(ledger_file.folder(__opts__))}

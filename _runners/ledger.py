@@ -1,0 +1,16 @@
+"""What is deployed, what is being deployed, and what was tried before."""
+
+import ledger_file
+
+
+def show(app):
+    """
+    The ledger of an app: ``deployed``, ``in_progress`` and ``history`` (newest last).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run ledger.show shop
+    """
+    return ledger_file.read(ledger_file.folder(__opts__), app)

@@ -1,0 +1,150 @@
+"""What an orchestration is going to do: who takes part, in which order, and with which release."""
+
+import salt.client
+from salt.exceptions import CommandExecutionError, SaltException
+
+import app_spec
+import waves
+
+# Seconds that a deploy may take without its waves: staging builds a venv, a dump of a big database takes its time.
+LOCK_SECONDS = 3600
+
+# The order in which hosts are provisioned: an app needs its database, a balancer needs its upstreams.
+ROLES = ("database", "app", "balancer")
+
+
+def plan(app, revision=""):
+    """
+    The plan of a deploy, of which ``salt/orch/deploy.sls`` makes states.
+
+    app
+        The app's name.
+    revision
+        What to deploy; empty for the revision in the app's pillar. One host resolves it, so that all get one commit.
+
+    It never raises for a mistake in what was asked: ``problems`` holds the sentences, and the rest is empty.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run rollout.plan shop v1
+    """
+    try:
+        return _plan(_fleet().app(app), str(revision))
+    except SaltException as error:
+        return _no_plan(error)
+
+
+def provisioning():
+    """
+    The groups of hosts that are provisioned one after the other; a host with several roles is in its first.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run rollout.provisioning
+    """
+    try:
+        return _provisioning(_fleet())
+    except SaltException as error:
+        return {"problems": str(error).splitlines(), "summary": "", "apps": [], "hosts": [], "groups": []}
+
+
+def _plan(app, revision):
+    revision = revision or app.revision
+    answer = _resolve(app, revision)
+    release = {"id": answer["id"], "commit": answer["commit"], "revision": revision}
+    spec = app_spec.plain(app_spec.with_release(app, **release))
+    groups = waves.waves(spec["hosts"], spec["rollout"]["canary"], spec["rollout"]["wave"])
+    return {
+        "problems": [],
+        "app": app.name,
+        "release": release,
+        "pillar": {"releases": {app.name: release}},
+        "hosts": spec["hosts"],
+        "first": spec["hosts"][0],
+        "others": [database["host"] for database in spec["databases"]],
+        "databases": [{"name": database["name"], "host": database["host"]} for database in spec["databases"]],
+        "questions": _questions(spec),
+        "lock_seconds": _lock_seconds(spec, len(groups)),
+        "summary": _summary(app.name, release, groups),
+        **_steps(groups),
+    }
+
+
+def _no_plan(error):
+    nothing = dict.fromkeys(("app", "first", "summary", "lock_seconds"), "")
+    lists = {key: [] for key in ("hosts", "others", "databases")}
+    release = {"id": "", "commit": "", "revision": ""}
+    problems = str(error).splitlines()
+    return {**nothing, **lists, **_steps([]), "problems": problems, "release": release, "pillar": {}, "questions": {}}
+
+
+def _steps(groups):
+    """The steps that activate, each with the id of the step before; ``activated`` is the last of them."""
+    steps, last = [], "migrate"
+    for number, hosts in enumerate(groups, 1):
+        steps.append({"id": f"activate-{number}", "after": last, "hosts": hosts})
+        last = steps[-1]["id"]
+    return {"waves": steps, "activated": last}
+
+
+def _questions(spec):
+    """The arguments of ``manage.pending_migrations`` for the release of a spec."""
+    release = spec["releases"][0]
+    return {
+        "python": release["python"],
+        "folder": release["path"],
+        "settings": spec["settings"],
+        "user": spec["user"],
+        "variables": spec["variables"],
+    }
+
+
+def _lock_seconds(spec, count):
+    """How long the lock lasts if nobody gives it back: what ``count`` waves may take at most comes on top."""
+    wave = spec["health"]["start_timeout"] + spec["rollout"]["watch"] + spec["gunicorn"]["graceful_timeout"]
+    return int(LOCK_SECONDS + count * wave)
+
+
+def _summary(name, release, groups):
+    order = ", then ".join(" + ".join(group) for group in groups)
+    return f"{name} {release['revision']} ({release['id']}): {order}"
+
+
+def _resolve(app, revision):
+    host, source = app.hosts[0], app_spec.plain(app)["source"]
+    client = salt.client.get_local_client(mopts=__opts__)
+    answers = client.cmd(
+        [host], "releases.resolve", [source, revision, app.paths.mirror], tgt_type="list", full_return=True
+    )
+    answer = answers.get(host) or {"ret": "it does not answer", "retcode": 1}
+    if answer["retcode"] or not isinstance(answer["ret"], dict):
+        raise CommandExecutionError(f"{host}: {str(answer['ret']).removeprefix('ERROR: ')}")
+    return answer["ret"]
+
+
+def _provisioning(fleet):
+    groups, placed = [], set()
+    for role in ROLES:
+        hosts = [host.name for host in fleet.with_role(role) if host.name not in placed]
+        placed.update(hosts)
+        if hosts:
+            groups.append({"id": f"{role}-hosts", "after": groups[-1]["id"] if groups else "modules", "hosts": hosts})
+    return {
+        "problems": [],
+        "summary": ", then ".join(" + ".join(group["hosts"]) for group in groups),
+        "apps": [app.name for app in fleet.apps],
+        "hosts": [host for group in groups for host in group["hosts"]],
+        "groups": groups,
+    }
+
+
+def _fleet():
+    """The fleet as every minion's pillar describes it: without a secret, which only hosts' own pillars have."""
+    pillar = __salt__["pillar.show_pillar"]()
+    if pillar.get("_errors"):
+        raise CommandExecutionError("\n".join(str(error) for error in pillar["_errors"]))
+    return app_spec.load(pillar)

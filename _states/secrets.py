@@ -1,0 +1,146 @@
+"""
+The files on an app's hosts that hold secrets.
+
+Core's ``file.managed`` is not used on purpose: it can show a diff, it may keep a copy in the minion's cache, and the
+values would have to pass through a rendered SLS file.
+"""
+
+import grp
+import json
+import os
+import pwd
+import stat
+from pathlib import Path
+
+import app_spec
+import atomic_file
+import state_result
+
+OWNER = "root"
+
+
+@state_result.failures_are_results
+def written(name, app, group):
+    """
+    Ensure that the secrets file of an app holds what the pillar says, as JSON, readable by root and the app only.
+
+    name
+        The path of the file, in a folder that exists.
+    group
+        The group of the app's user: the file is root:<group> 0640.
+
+    The result names the keys that differ and never a value.
+
+    .. code-block:: yaml
+
+        shop-secrets:
+          secrets.written:
+            - name: /etc/shop/secrets.json
+            - app: shop
+            - group: shop
+    """
+    values = app_spec.secret_values(_app(app))
+    return _file(name, f"{_json(values)}\n".encode(), group, 0o640, lambda old: _keys(old, values))
+
+
+@state_result.failures_are_results
+def deploy_key(name, app):
+    """
+    Ensure that the private key with which root fetches the app's code is there, readable by root only.
+
+    name
+        The path of the file, in a folder that exists. The key comes from the pillar, ``secrets:<app>:deploy_key``;
+        where the pillar has none, or no longer, the file is removed.
+
+    .. code-block:: yaml
+
+        shop-deploy-key:
+          secrets.deploy_key:
+            - name: /etc/shop/deploy_key
+            - app: shop
+    """
+    # The spec has checked it, and keeps of it only that there is one.
+    key = __pillar__.get("secrets", {}).get(_app(app).name, {}).get("deploy_key")
+    if key is None:
+        return _no_file(name, f"The code of {app} is fetched without a key")
+    # OpenSSH cannot read a key without the newline at its end, which is easily lost on the way through YAML.
+    content = key.strip() + "\n"
+    return _file(name, content.encode(), OWNER, 0o600, lambda old: {"key": "added" if old is None else "changed"})
+
+
+def _app(name):
+    return app_spec.load(__pillar__, __grains__).app(name)
+
+
+def _file(path, content, group, mode, describe):
+    """The answer about a file that shall be there; ``describe`` names, without values, how it differs from the old."""
+    old = _content(path)
+    changes = {**({} if old == content else describe(old)), **_attributes(path, group, mode)}
+    if not changes:
+        return state_result.unchanged(path, f"{path} is as it should be")
+    if __opts__["test"]:
+        return state_result.would(path, changes, f"{path} would be written")
+    atomic_file.write(path, content, OWNER, group, mode)
+    return state_result.changed(path, changes, f"{path} was written")
+
+
+def _no_file(path, comment):
+    changes = {"key": "removed"}
+    if not os.path.lexists(path):
+        return state_result.unchanged(path, comment)
+    if __opts__["test"]:
+        return state_result.would(path, changes, f"{path} would be removed")
+    Path(path).unlink()
+    return state_result.changed(path, changes, f"{path} was removed")
+
+
+def _content(path):
+    """The bytes of a file; None if there is none, or something else in its place."""
+    file = Path(path)
+    return file.read_bytes() if file.is_file() and not file.is_symlink() else None
+
+
+def _attributes(path, group, mode):
+    """What of the owner and the mode differs; nothing of a file that is not there."""
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return {}
+    pairs = {
+        "owner": (f"{_name(pwd.getpwuid, found.st_uid)}:{_name(grp.getgrgid, found.st_gid)}", f"{OWNER}:{group}"),
+        "mode": (f"{stat.S_IMODE(found.st_mode):04o}", f"{mode:04o}"),
+    }
+    return {key: f"{old} -> {new}" for key, (old, new) in pairs.items() if old != new}
+
+
+def _name(lookup, number):
+    # First field of both kinds of entry. An owner that was deleted is left as a number.
+    try:
+        return lookup(number)[0]
+    except KeyError:
+        return str(number)
+
+
+def _keys(old, values):
+    """Which keys of a secrets file differ from the values that it shall have."""
+    before = _parsed(old)
+    both = sorted(before.keys() & values.keys())
+    names = {
+        "added": sorted(values.keys() - before.keys()),
+        # As JSON, because for Python 1 and True are the same.
+        "changed": [key for key in both if _json(before[key]) != _json(values[key])],
+        "removed": sorted(before.keys() - values.keys()),
+    }
+    return {what: keys for what, keys in names.items() if keys} or {"layout": "rewritten"}
+
+
+def _json(value):
+    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
+
+
+def _parsed(content):
+    try:
+        values = json.loads(content or b"{}")
+    except ValueError:
+        return {}
+    return values if isinstance(values, dict) else {}

@@ -1,0 +1,270 @@
+"""
+What every app is, completed: the one reader of pillar keys and the one place that joins a path or picks a default.
+
+``load(pillar, grains)`` checks a pillar (``app_spec_checks``, by the tables in ``app_spec_keys``) and returns a
+``Fleet`` of frozen dataclasses; ``plain(app)`` makes of an app the dictionary that SLS files loop over.
+"""
+
+import dataclasses
+import urllib.parse
+from collections.abc import Mapping
+
+import app_spec_checks
+from app_spec_classes import (
+    MASK,
+    App,
+    Database,
+    Fleet,
+    Gunicorn,
+    Health,
+    Host,
+    Paths,
+    Release,
+    Rollout,
+    Secret,
+    Slot,
+    Source,
+    SpecError,
+)
+
+SLOTS = ("blue", "green")
+# What the spec holds just as the pillar says it.
+AS_TYPED = ("user", "settings", "wsgi", "server", "process_manager", "environment", "python", "requirements", "keep")
+AS_TYPED += ("revision", "static_url", "media_url", "max_body", "config")
+POSTGRESQL_PORT = 5432
+# The PostgreSQL of each distribution we run on: packages.debian.org and packages.ubuntu.com, package "postgresql".
+POSTGRESQL_VERSIONS = {
+    ("Debian", "12"): "15",
+    ("Debian", "13"): "17",
+    ("Ubuntu", "22.04"): "14",
+    ("Ubuntu", "24.04"): "16",
+}
+
+
+def load(pillar, grains=None):
+    """
+    Return the ``Fleet`` that a pillar describes.
+
+    :param pillar: the whole pillar, as in ``__pillar__``; keys that are not ours are left alone
+    :param grains: the grains of the host to complete for: ``num_cpus`` sizes its processes, ``id`` tells which
+        secrets it must have. Without grains (on the master) no secret is missed.
+    :raises SpecError: with all mistakes at once
+    """
+    grains = grains or {}
+    values, problems = app_spec_checks.settle(pillar, grains.get("id"))
+    if problems:
+        raise SpecError("\n".join(problems))
+    hosts = tuple(Host(name, host["address"], tuple(host["roles"])) for name, host in values["hosts"].items())
+    apps = tuple(_app(name, values, grains) for name in values["apps"])
+    return Fleet(hosts, apps, released="releases" in values)
+
+
+def plain(app):
+    """
+    Return an app as a dictionary of plain values, as SLS files and ``apps.specs`` show it: without a secret.
+
+    ``secret_keys`` names the secrets; ``database`` is ``{}`` where there is none, ``databases`` a list to loop over.
+    """
+    shown = _plain(app)
+    secrets = shown.pop("secrets")
+    del shown["password"], shown["deploy_key"]
+    databases = [shown["database"]] if app.database else []
+    return {**shown, "secret_keys": sorted(secrets), "database": shown["database"] or {}, "databases": databases}
+
+
+def with_release(app, id, commit, revision):
+    """Return the app with one release: the one that its hosts shall run."""
+    return dataclasses.replace(app, releases=(_release(app.paths, id, commit, revision),))
+
+
+def database_password(app):
+    """Return the ``Secret`` with which the app logs in to its database; ``SpecError`` if this host has none."""
+    if app.password is None:
+        raise SpecError(app_spec_checks.no_password(app.name))
+    return app.password
+
+
+def deploy_key(app):
+    """Return the ``Secret`` key to fetch the app's source with, or None if it needs none (or this host was given none)."""
+    return app.deploy_key
+
+
+def secret_values(app):
+    """
+    Return what the app's secrets file holds, in clear. Only ``_states/secrets.py`` may ask.
+
+    The pillar's ``config``, ALLOWED_HOSTS (the domains), DATABASE_URL (the password escaped for a URL) and the secrets.
+    """
+    values = {**app.config, "ALLOWED_HOSTS": list(app.domains)}
+    if app.database:
+        values["DATABASE_URL"] = _database_url(app.database, database_password(app).reveal())
+    return {**values, **{key: secret.reveal() for key, secret in app.secrets.items()}}
+
+
+def postgresql_version(grains):
+    """Return the major version of PostgreSQL that this host's distribution has; ``SpecError`` on any other system."""
+    system = grains.get("os"), str(grains.get("osrelease", ""))
+    for (name, release), version in POSTGRESQL_VERSIONS.items():
+        if system[0] == name and (system[1] + ".").startswith(release + "."):
+            return version
+    known = ", ".join(" ".join(key) for key in POSTGRESQL_VERSIONS)
+    raise SpecError(f"hosts: no database can be put on {system[0]} {system[1]}: take a host with one of {known}")
+
+
+def _plain(value):
+    if dataclasses.is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return MASK if isinstance(value, Secret) else value
+
+
+def _app(name, values, grains):
+    """Complete one app of which every value has been checked."""
+    app = values["apps"][name]
+    paths = _paths(name)
+    secrets_file = f"{paths.etc}/secrets.{app['secrets']['format']}"
+    variables = _variables(app, paths, secrets_file)
+    gunicorn = _gunicorn(app, paths, grains)
+    secrets = {key: Secret(value) for key, value in values["secrets"].get(name, {}).items()}
+    deploy_key = secrets.pop("deploy_key", None)
+    password = values["passwords"]["database"].get(name)
+    return App(
+        name=name,
+        **{key: app[key] for key in AS_TYPED},
+        group=app["user"],
+        domains=tuple(app["domains"]),
+        hosts=tuple(app["hosts"]),
+        source=_source(app["source"], paths, deploy_key),
+        releases=_releases(name, paths, values.get("releases", {})),
+        paths=paths,
+        secrets_file=secrets_file,
+        front=f"{paths.run}/web.sock",
+        slots=tuple(_slot(slot, name, app, paths, gunicorn, variables) for slot in SLOTS),
+        gunicorn=gunicorn,
+        variables=variables,
+        health=_health(app["health"], host=app["domains"][0]),
+        rollout=_rollout(app["rollout"], hosts=len(app["hosts"])),
+        database=_database(name, app, values),
+        secrets=secrets,
+        deploy_key=deploy_key,
+        password=None if password is None else Secret(password),
+    )
+
+
+def _variables(app, paths, secrets_file):
+    """The environment of every process of the app. Supervisor sets no HOME: without one it would be root's."""
+    own = {"DJANGO_SETTINGS_MODULE": app["settings"], "SECRETS_FILE": secrets_file}
+    return {**own, "HOME": paths.home, "LANG": "C.UTF-8", **app["variables"]}
+
+
+def _paths(name):
+    home = f"/srv/{name}"
+    inside = ("downloads", "releases", "venvs", "static", "media", "slots", "run", "current")
+    folders = {folder: f"{home}/{folder}" for folder in inside}
+    return Paths(home=home, mirror=f"{home}/source.git", etc=f"/etc/{name}", logs=f"/var/log/{name}", **folders)
+
+
+def _source(source, paths, deploy_key):
+    kind = next(kind for kind in ("git", "archive", "path") if kind in source)
+    return Source(
+        kind=kind,
+        url=source[kind],
+        hash=source.get("hash", ""),
+        deploy_key=f"{paths.etc}/deploy_key" if deploy_key else "",
+        known_hosts=f"{paths.etc}/known_hosts" if kind == "git" else "",
+        host_keys=tuple(source["known_hosts"]),
+    )
+
+
+def _releases(name, paths, releases):
+    if name not in releases:
+        return ()
+    release = releases[name]
+    return (_release(paths, release["id"], release["commit"], release["revision"]),)
+
+
+def _release(paths, id, commit, revision):
+    path = f"{paths.releases}/{id}"
+    return Release(id=id, commit=commit, revision=revision, path=path, python=f"{path}/.venv/bin/python")
+
+
+def _gunicorn(app, paths, grains):
+    cpus = grains.get("num_cpus")
+    return Gunicorn(
+        config=f"{paths.etc}/gunicorn.conf.py",
+        # One process a core, and two at least so that one slow import or crash never stops the app: with 2n+1 of
+        # them the same requests cost 67 % more CPU (9 workers on 2 cores, CPU-bound views; our measurement).
+        workers=app.get("workers") or max(cpus if isinstance(cpus, int) else 1, 2),
+        threads=app["threads"],
+        timeout=app["timeout"],
+        graceful_timeout=app["timeout"],
+    )
+
+
+def _slot(slot, name, app, paths, gunicorn, variables):
+    link, socket, log = f"{paths.slots}/{slot}", f"{paths.run}/{slot}.sock", f"{paths.logs}/{slot}.log"
+    return Slot(
+        name=slot,
+        link=link,
+        record=f"{link}.json",
+        socket=socket,
+        program=f"{name}-{slot}",
+        log=log,
+        section={
+            "command": f"{link}/.venv/bin/gunicorn -c {gunicorn.config} --bind unix:{socket} {app['wsgi']}",
+            # Supervisor enters the link once: the process keeps the release's own path when the link moves.
+            "directory": link,
+            "user": app["user"],
+            "environment": ",".join(f'{key}="{value}"' for key, value in variables.items()),
+            "autostart": "false",
+            "autorestart": "true",
+            # Five times the 2 s that the Django of our measurements took to import: dying sooner is a failed start.
+            "startsecs": "10",
+            "startretries": "1",
+            "stopsignal": "TERM",
+            # Supervisor kills after this: later than Gunicorn itself has given up waiting for its requests.
+            "stopwaitsecs": str(gunicorn.graceful_timeout + 10),
+            "stopasgroup": "false",
+            "killasgroup": "true",
+            "redirect_stderr": "true",
+            "stdout_logfile": log,
+            "stdout_logfile_maxbytes": "10MB",
+            "stdout_logfile_backups": "5",
+        },
+    )
+
+
+def _health(health, host):
+    lowest, _, highest = str(health["status"]).partition("-")
+    kept = {key: health[key] for key in ("path", "timeout", "interval", "successes", "start_timeout")}
+    return Health(**kept, statuses=(int(lowest), int(highest or lowest)), host=host)
+
+
+def _rollout(rollout, hosts):
+    wave = rollout.get("wave") or max(hosts - rollout["canary"], 1)
+    return Rollout(canary=rollout["canary"], wave=wave, watch=rollout["watch"])
+
+
+def _database(name, app, values):
+    if app["database"] == "none":
+        return None
+    database, hosts = app["database"], values["hosts"]
+    return Database(
+        app=name,
+        engine="postgresql",
+        host=database["host"],
+        address=hosts[database["host"]]["address"],
+        port=POSTGRESQL_PORT,
+        name=database["name"],
+        user=database["user"],
+        clients=tuple(hosts[host]["address"] for host in app["hosts"]),
+    )
+
+
+def _database_url(database, password):
+    address = f"[{database.address}]" if ":" in database.address else database.address
+    login = f"{database.user}:{urllib.parse.quote(password, safe='')}"
+    return f"{database.engine}://{login}@{address}:{database.port}/{database.name}"

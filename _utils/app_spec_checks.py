@@ -1,0 +1,306 @@
+"""
+The checks of a pillar: each value by the tables of ``app_spec_keys``, then what must agree between values.
+
+Nothing here raises: every function adds its sentences to a list of problems, each ``key as typed: what is wrong: what
+to do``, so that all mistakes of a pillar are told at once.
+"""
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Mapping
+
+import app_spec_keys
+from app_spec_keys import REQUIRED, Derived
+
+BAD = object()
+MANY = 10**12
+SOURCE_KINDS = ("git", "archive", "path")
+# Written into the secrets file or the environment by us; what the operator sets instead.
+OWN_VARIABLES = {"DJANGO_SETTINGS_MODULE": "set settings", "SECRETS_FILE": "leave it out"}
+
+
+def settle(pillar, id=None):
+    """
+    Return the pillar's values with every default filled in, and the list of problems.
+
+    The values can be used only if there is no problem.
+
+    :param pillar: the whole pillar; keys that are not ours are not looked at
+    :param id: the minion's id, to tell which passwords it must have; None: none is missed
+    """
+    problems = []
+    if not isinstance(pillar, Mapping):
+        return {}, [f"pillar: {shown(pillar)} is not a mapping: write `key: value` lines"]
+    ours = {key.name: pillar[key.name] for key in app_spec_keys.PILLAR if key.name in pillar}
+    values = _checked_keys("", app_spec_keys.PILLAR, ours, problems)
+    apps = values.setdefault("apps", {})
+    for name, app in apps.items():
+        _complete(name, app)
+        _agreement(name, app, values.get("secrets", {}).get(name, {}), problems)
+    _strangers(values, pillar.get("apps"), problems)
+    if "hosts" in values:
+        _addresses(values["hosts"], problems)
+        for name, app in apps.items():
+            _placement(name, app, values["hosts"], problems)
+        _clashes(apps, values["hosts"], problems)
+        _passwords(values, id, problems)
+    return values, problems
+
+
+def suggestion(word, known):
+    """Return what to do about a word that is not known: the one that was meant, or all of them."""
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known) or 'none'}"
+
+
+def no_password(name):
+    """Return the sentence for an app whose database password this host was not given."""
+    return (
+        f"passwords:database:{name}: missing: add it to pillar/secrets and give it to the roles app and database"
+        f" (or set apps:{name}:database: none)"
+    )
+
+
+def shown(value):
+    """Return a value for a message: short, on one line, without the password of a URL."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return f"{str(value).lower()} (YAML reads yes, no, on and off so)"
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, (list, tuple)):
+        return "a list"
+    if isinstance(value, int) and abs(value) > MANY:
+        return "a number of many digits"
+    text = re.sub(r"//[^/@]*@", "//...@", value) if isinstance(value, str) else value
+    text = repr(text)
+    return text if len(text) <= 80 else f"{text[:76]}...'"
+
+
+def _path(path, key):
+    """The key under ``path`` as typed; one that would break the line is quoted."""
+    name = key if isinstance(key, str) and key.isprintable() and len(key) <= 80 else shown(key)
+    return f"{path}:{name}" if path else name
+
+
+def _checked(path, kind, value, problems):
+    """The value with the defaults of its own keys, or ``BAD`` after a problem with the value as a whole."""
+    if not kind.fits(value):
+        problems.append(f"{path}: {_misfit(kind, value)}")
+        return BAD
+    if kind.keys and isinstance(value, Mapping):
+        return _checked_keys(path, kind.keys, value, problems)
+    if kind.names:
+        return _checked_names(path, kind, value, problems)
+    return _checked_items(path, kind, value, problems) if kind.items else value
+
+
+def _misfit(kind, value):
+    if kind.hidden:
+        return f"the value is not a {kind.words}: {kind.fix}"
+    if isinstance(value, (int, float)) and abs(value) < MANY and kind.fits(str(value)):
+        return f"{shown(value)} is not a text: put it in quotes"
+    if kind.choices and isinstance(value, str):
+        close = difflib.get_close_matches(value, kind.choices, n=1)
+        fix = f"did you mean {close[0]!r}?" if close else kind.fix
+        return f"{shown(value)} is not one of {', '.join(kind.choices)}: {fix}"
+    return f"{shown(value)} is no {kind.words}: {kind.fix}"
+
+
+def _checked_keys(path, keys, value, problems):
+    known = [key.name for key in keys]
+    for name in value:
+        if name not in known:
+            near = difflib.get_close_matches(str(name)[:80], known, n=1) if isinstance(name, str) else []
+            meant = f"did you mean {near[0]!r}? " if near else ""
+            problems.append(f"{_path(path, name)}: unknown key: {meant}The keys here are {', '.join(known)}")
+    settled = {key.name: _checked_key(path, key, value, problems) for key in keys}
+    return {name: item for name, item in settled.items() if item is not BAD}
+
+
+def _checked_key(path, key, value, problems):
+    if key.name in value:
+        return _checked(_path(path, key.name), key.kind, value[key.name], problems)
+    if key.default is REQUIRED:
+        problems.append(f"{_path(path, key.name)}: missing: {key.kind.fix}")
+    if key.default is REQUIRED or isinstance(key.default, Derived):
+        return BAD
+    return _checked("", key.kind, key.default, problems)
+
+
+def _checked_names(path, kind, value, problems):
+    settled = {}
+    for name, item in value.items():
+        here = _path(path, name)
+        if not kind.names.fits(name):
+            problems.append(f"{here}: {_misfit(kind.names, name)}")
+            continue
+        item = _checked(here, kind.items, item, problems)
+        if item is not BAD:
+            settled[name] = item
+        elif kind.items.keys:
+            # A host or an app of which nothing is right is still one, for the checks between values.
+            settled[name] = {}
+    return settled
+
+
+def _checked_items(path, kind, value, problems):
+    if len(value) < kind.least:
+        problems.append(f"{path}: the list is empty: {kind.items.fix}")
+    items = [_checked(path, kind.items, item, problems) for item in value]
+    good = [item for item in items if item is not BAD]
+    problems += [f"{path}: {shown(item)} is there twice: keep one" for item in _twice(good)]
+    return good
+
+
+def _twice(items):
+    return sorted({item for item in items if items.count(item) > 1})
+
+
+def _addresses(hosts, problems):
+    first = {}
+    for name, host in hosts.items():
+        if "address" not in host:
+            continue
+        address = ipaddress.ip_address(host["address"])
+        other = first.setdefault(address, name)
+        if other != name:
+            problems.append(f"hosts:{name}:address: {address} is the address of {other} too: give each host its own")
+
+
+def _complete(name, app):
+    """Fill in the defaults that follow from the app's name."""
+    module = name.replace("-", "_")
+    app.setdefault("user", name)
+    app.setdefault("settings", f"{module}.settings")
+    app.setdefault("wsgi", f"{module}.wsgi:application")
+    if isinstance(app.get("database"), dict):
+        app["database"].setdefault("name", module)
+        app["database"].setdefault("user", app["database"]["name"])
+
+
+def _agreement(name, app, secrets, problems):
+    """What must agree between the values of one app."""
+    path = f"apps:{name}"
+    if "source" in app:
+        _source(f"{path}:source", app["source"], problems)
+    static, media = app.get("static_url", ""), app.get("media_url", "")
+    if static and media and (static.startswith(media) or media.startswith(static)):
+        problems.append(f"{path}:media_url: {media!r} and static_url {static!r} overlap: give each its own path")
+    _file_keys(path, name, app, secrets, problems)
+    for key in OWN_VARIABLES.keys() & app.get("variables", {}).keys():
+        problems.append(f"{path}:variables:{key}: is set for every app: {OWN_VARIABLES[key]}")
+
+
+def _source(path, source, problems):
+    kinds = [kind for kind in SOURCE_KINDS if kind in source]
+    if len(kinds) != 1:
+        found = " and ".join(kinds) or "none"
+        problems.append(f"{path}: needs one of {', '.join(SOURCE_KINDS)} and has {found}: keep or add one")
+    if "archive" in source and "hash" not in source:
+        problems.append(f"{path}:hash: missing: write the 64 digits that sha256sum prints for the archive")
+    if "hash" in source and "archive" not in source:
+        problems.append(f"{path}:hash: belongs to an archive: leave it out")
+    if source.get("known_hosts") and "git" not in source:
+        problems.append(f"{path}:known_hosts: belongs to git: leave it out")
+
+
+def _file_keys(path, name, app, secrets, problems):
+    """The keys of the secrets file come from three places: config, secrets and ourselves."""
+    config = app.get("config", {})
+    own = {"ALLOWED_HOSTS": "domains"}
+    if app.get("database") != "none":
+        own["DATABASE_URL"] = "database and passwords:database"
+    for where, keys in ((f"{path}:config", config), (f"secrets:{name}", secrets)):
+        problems += [f"{where}:{key}: is made from {own[key]}: leave it out" for key in own if key in keys]
+    problems += [f"{path}:config:{key}: is in secrets:{name} too: keep one of them" for key in config if key in secrets]
+
+
+def _placement(name, app, hosts, problems):
+    """Decide which hosts run the app and which serves its database."""
+    path = f"apps:{name}"
+    able = _with_role(hosts, "app")
+    if not able:
+        problems.append(f"{path}: no host has the role app: add it to the roles of a host in hosts")
+    for host in app.setdefault("hosts", able) if able else ():
+        _has_role(f"{path}:hosts", host, "app", hosts, problems)
+    if isinstance(app.get("database"), dict):
+        _database(f"{path}:database", app["database"], hosts, problems)
+
+
+def _database(path, database, hosts, problems):
+    able = _with_role(hosts, "database")
+    if not able:
+        problems.append(f"{path}: no host has the role database: add it to a host in hosts, or set {path}: none")
+        return
+    if "host" not in database and len(able) > 1:
+        problems.append(f"{path}:host: missing, and {', '.join(able)} have the role database: choose one of them")
+        return
+    host = database.setdefault("host", able[0])
+    _has_role(f"{path}:host", host, "database", hosts, problems)
+    if "address" not in hosts.get(host, {"address": ""}):
+        problems.append(f"{path}:host: {host} has no address: add a right one as hosts:{host}:address")
+
+
+def _with_role(hosts, role):
+    return [name for name, host in hosts.items() if role in host.get("roles", ())]
+
+
+def _has_role(path, name, role, hosts, problems):
+    if name not in hosts:
+        problems.append(f"{path}: {name!r} is not a host: {suggestion(name, list(hosts))}")
+    elif role not in hosts[name].get("roles", ()):
+        problems.append(f"{path}: {name} has not the role {role}: add it to hosts:{name}:roles or take another host")
+
+
+def _clashes(apps, hosts, problems):
+    """
+    Two apps that would meet: a user or a domain on one host, a database or its user on one database host.
+
+    Sockets, folders and programs cannot meet: their names are made from the app's name.
+    """
+    balanced = bool(_with_role(hosts, "balancer"))
+    users, domains, databases, logins = {}, {}, {}, {}
+    for name, app in apps.items():
+        path = f"apps:{name}"
+        users.setdefault(app["user"], []).append((f"{path}:user", app))
+        for domain in app.get("domains", ()):
+            domains.setdefault(domain, []).append((f"{path}:domains", app))
+        database = app.get("database")
+        if isinstance(database, dict) and "host" in database:
+            databases.setdefault((database["name"], database["host"]), []).append((f"{path}:database:name", app))
+            logins.setdefault((database["user"], database["host"]), []).append((f"{path}:database:user", app))
+    _meetings(users, problems, lambda value: repr(value), everywhere=False)
+    _meetings(domains, problems, lambda value: repr(value), everywhere=balanced)
+    for taken in (databases, logins):
+        _meetings(taken, problems, lambda value: f"{value[0]!r} on {value[1]}", everywhere=True)
+
+
+def _meetings(taken, problems, words, everywhere):
+    for value, claims in taken.items():
+        (first, one), *others = claims
+        for path, app in others:
+            shared = [host for host in app.get("hosts", ()) if host in one.get("hosts", ())]
+            if everywhere or shared:
+                where = "" if everywhere else f", both on {shared[0]}"
+                problems.append(f"{path}: {words(value)} is taken by {first}{where}: choose another")
+
+
+def _strangers(values, apps, problems):
+    """Secrets of an app that is not there are a name misspelt, or a secret that should go."""
+    known = list(apps) if isinstance(apps, Mapping) else []
+    passwords = values.get("passwords", {}).get("database", {})
+    for path, names in (("secrets", values.get("secrets", {})), ("passwords:database", passwords)):
+        for name in names:
+            if name not in known:
+                problems.append(f"{path}:{name}: there is no such app: {suggestion(name, known)}")
+
+
+def _passwords(values, id, problems):
+    given = values.get("passwords", {}).get("database", {})
+    for name, app in values["apps"].items():
+        database = app.get("database")
+        if isinstance(database, dict) and id in [*app.get("hosts", ()), database.get("host")] and name not in given:
+            problems.append(no_password(name))

@@ -1,0 +1,229 @@
+"""What a completed pillar is made of: frozen dataclasses, the wrapper for secrets and the error for mistakes."""
+
+import dataclasses
+from collections.abc import Mapping
+
+from salt.exceptions import CommandExecutionError
+
+import app_spec_checks
+
+MASK = "********"
+
+
+class SpecError(CommandExecutionError):
+    """Every mistake of a pillar, one a line: the key as typed, what is wrong, what to do."""
+
+
+class Secret(str):
+    """
+    A text that prints as ``********`` wherever it is printed, joined, dumped as JSON, copied or pickled.
+
+    Only ``reveal()`` gives the value. Two secrets are equal when their values are.
+    """
+
+    __slots__ = ("_value",)
+
+    def __new__(cls, value):
+        secret = super().__new__(cls, MASK)
+        secret._value = value
+        return secret
+
+    def reveal(self):
+        """Return the value, for the one place that writes it into a file or sends it to a program's stdin."""
+        return self._value
+
+    def __repr__(self):
+        return MASK
+
+    def __eq__(self, other):
+        return isinstance(other, Secret) and self._value == other._value
+
+    def __hash__(self):
+        return hash(self._value)
+
+    def __reduce__(self):
+        return str, (MASK,)
+
+
+@dataclasses.dataclass(frozen=True)
+class Host:
+    """A machine of the inventory; its name is its minion id."""
+
+    name: str
+    address: str
+    roles: tuple
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Where an app's code comes from. ``deploy_key`` and ``known_hosts`` are files on the app's hosts."""
+
+    kind: str
+    url: str
+    hash: str
+    deploy_key: str
+    known_hosts: str
+    host_keys: tuple
+
+
+@dataclasses.dataclass(frozen=True)
+class Release:
+    """One built copy of an app's code, and the Python that runs it."""
+
+    id: str
+    commit: str
+    revision: str
+    path: str
+    python: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Paths:
+    """The folders and links of an app on its hosts."""
+
+    home: str
+    mirror: str
+    downloads: str
+    releases: str
+    venvs: str
+    static: str
+    media: str
+    slots: str
+    run: str
+    current: str
+    etc: str
+    logs: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Slot:
+    """One of the two places in which a release runs; ``section`` holds the options of its Supervisor program."""
+
+    name: str
+    link: str
+    record: str
+    socket: str
+    program: str
+    log: str
+    section: Mapping
+
+
+@dataclasses.dataclass(frozen=True)
+class Gunicorn:
+    """The settings of the app's Gunicorn; time-outs in seconds."""
+
+    config: str
+    workers: int
+    threads: int
+    timeout: int
+    graceful_timeout: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Health:
+    """How to ask an app whether it is well: ``statuses`` are the lowest and the highest good one, times in seconds."""
+
+    path: str
+    statuses: tuple
+    timeout: float
+    interval: float
+    successes: int
+    start_timeout: float
+    host: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Rollout:
+    """How many hosts take a new release at once, first and then; ``watch`` in seconds."""
+
+    canary: int
+    wave: int
+    watch: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Database:
+    """The database of an app; ``clients`` are the addresses that may connect to it."""
+
+    app: str
+    engine: str
+    host: str
+    address: str
+    port: int
+    name: str
+    user: str
+    clients: tuple
+
+
+@dataclasses.dataclass(frozen=True)
+class App:
+    """One Django project that we deploy, with everything about it decided."""
+
+    name: str
+    user: str
+    group: str
+    domains: tuple
+    settings: str
+    wsgi: str
+    server: str
+    process_manager: str
+    environment: str
+    python: str
+    requirements: str
+    keep: int
+    hosts: tuple
+    source: Source
+    revision: str
+    releases: tuple
+    paths: Paths
+    secrets_file: str
+    front: str
+    slots: tuple
+    gunicorn: Gunicorn
+    variables: Mapping
+    health: Health
+    rollout: Rollout
+    static_url: str
+    media_url: str
+    max_body: str
+    database: Database | None
+    config: Mapping
+    secrets: Mapping
+    deploy_key: Secret | None
+    password: Secret | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Fleet:
+    """All hosts and all apps. ``released`` is true where the pillar says what is deployed (key ``releases``)."""
+
+    hosts: tuple
+    apps: tuple
+    released: bool
+
+    def host(self, name):
+        """Return the host called ``name``; ``SpecError`` if the inventory has none."""
+        return self._named(self.hosts, name, f"hosts: no host has the name {name!r}")
+
+    def app(self, name):
+        """Return the app called ``name``; ``SpecError`` if the pillar has none."""
+        return self._named(self.apps, name, f"apps: no app has the name {name!r}")
+
+    def apps_on(self, name):
+        """Return the apps that run on the host called ``name``."""
+        return tuple(app for app in self.apps if name in app.hosts)
+
+    def databases_on(self, name):
+        """Return the databases that the host called ``name`` serves."""
+        return tuple(app.database for app in self.apps if app.database and app.database.host == name)
+
+    def with_role(self, role):
+        """Return the hosts that have ``role``."""
+        return tuple(host for host in self.hosts if role in host.roles)
+
+    @staticmethod
+    def _named(things, name, wrong):
+        for thing in things:
+            if thing.name == name:
+                return thing
+        raise SpecError(f"{wrong}: {app_spec_checks.suggestion(name, [thing.name for thing in things])}")

@@ -1,0 +1,394 @@
+"""
+Every pillar key: its name, type, default and meaning. ``docs/pillar.md`` says the same, and a test compares the two.
+
+The tables are read by ``app_spec_checks``: a key that is not here is a mistake.
+"""
+
+import dataclasses
+
+from app_spec_kinds import (
+    Kind,
+    choice,
+    is_address,
+    is_domain,
+    is_json,
+    is_mapping,
+    is_status,
+    is_variable,
+    listing,
+    mapping,
+    number,
+    seconds,
+    table,
+    text,
+)
+
+REQUIRED = object()
+
+
+class Derived(str):
+    """A default that follows from other values; the text says how."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Key:
+    """A pillar key. ``default`` is a value, ``REQUIRED``, or a ``Derived`` text."""
+
+    name: str
+    kind: Kind
+    default: object
+    meaning: str
+
+
+# Folders of /etc and users of Debian: an app of that name would take over /etc/ssh, or run as www-data.
+RESERVED = (
+    "adm|alternatives|apache2|apt|avahi|backup|bin|ca-certificates|console-setup|cron|dbus|debconf|default|dhcp|dpkg|"
+    "fonts|fstab|games|gnats|group|gshadow|host|hosts|init|initramfs-tools|iproute2|irc|kernel|list|logrotate|lp|mail|"
+    "man|messagebus|modprobe|network|news|nginx|nobody|opt|pam|perl|polkit-1|postgres|postgresql|postgresql-common|"
+    "profile|proxy|python3|resolvconf|root|salt|security|selinux|shadow|shells|skel|slipway|ssh|sshd|ssl|sudo|sudoers|"
+    "supervisor|sync|sys|systemd|terminfo|timezone|tmpfiles|ucf|udev|ufw|update-motd|uucp|vim|www-data|xdg"
+)
+
+PATH = r"(/(?!\.\.?(/|$))[\w.@+-]+)+"
+WEB_HOST = r"[A-Za-z0-9][\w.-]*(:[0-9]{1,5})?"
+GIT_URL = rf"(https?|git)://{WEB_HOST}{PATH}/?|ssh://([\w.-]+@)?{WEB_HOST}{PATH}|file://{PATH}|{PATH}"
+GIT_URL += r"|\w[\w.-]*@[A-Za-z0-9][\w.-]*:[\w/~][\w./~+-]*"
+ARCHIVE_URL = rf"https?://{WEB_HOST}{PATH}|file://{PATH}|{PATH}"
+MODULE = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"
+
+APP_NAME = text(
+    "name of an app", rf"(?!({RESERVED})$)[a-z][a-z0-9-]{{0,30}}",
+    "small letters, digits and -, a letter first, at most 31 of them, no name of the system's own",
+)  # fmt: skip
+USER = text(
+    "name of a user", rf"(?!({RESERVED})$)[a-z_][a-z0-9_-]{{0,30}}",
+    "small letters, digits, _ and -, at most 31 of them, no user of the system's own",
+)  # fmt: skip
+HOST_NAME = text("name of a host", r"[A-Za-z0-9][\w.-]{0,252}", "write the minion's id: letters, digits, . _ and -")
+VARIABLE_NAME = text("name of a variable", r"[A-Za-z_]\w{0,63}", "letters, digits and _, no digit first")
+DATABASE_NAME = text(
+    "name in the database", r"(?!(postgres|template[01])$|pg_)[a-z_][a-z0-9_]{0,62}",
+    "small letters, digits and _, at most 63 of them, no name of PostgreSQL's own",
+)  # fmt: skip
+ADDRESS = Kind("IP address", is_address, "write the address at which the other hosts reach this one, as 10.0.0.11")
+DOMAIN = Kind("domain name or IPv4 address", is_domain, "write it as shop.example.com: no scheme, port, * or capitals")
+ROLE = choice("role", "app", "database", "balancer", fix="the roles of this version are app, database, balancer")
+URL_PATH = text(
+    "path of a URL", r"(/\w[\w.-]*)+/", "write it as /static/: letters, digits, . _ - and a / at both ends"
+)  # fmt: skip
+SECRET = text("text", r"[^\x00\ud800-\udfff]+", "write a text that is not empty, in quotes", 65536, hidden=True)
+PASSWORD = text(
+    "text", r"[^\x00-\x1f\x7f\ud800-\udfff]+", "write one line that is not empty, in quotes", hidden=True
+)  # fmt: skip
+
+HOST = (
+    Key("address", ADDRESS, REQUIRED, "Where the other hosts reach it. No two hosts have the same."),
+    Key("roles", listing(ROLE, least=1), REQUIRED, "What the host is for: `app`, `database`, `balancer`."),
+)
+
+SOURCE = (
+    Key(
+        "git",
+        text(
+            "git URL",
+            GIT_URL,
+            "write https://host/path, ssh://user@host/path, user@host:path or /path, without a password"
+            " (for a private repository put a key into secrets:<app>:deploy_key)",
+        ),
+        Derived("one of `git`, `archive`, `path`"),
+        "The repository. Hosts keep a bare mirror of it.",
+    ),
+    Key(
+        "archive",
+        text("URL of an archive", ARCHIVE_URL, "write https://host/path, file:///path or /path, without a password"),
+        Derived("one of `git`, `archive`, `path`"),
+        "A tar or zip archive of the code instead of a repository.",
+    ),
+    Key(
+        "path",
+        text("absolute path", PATH, "write it as /srv/source/shop, without . or .. in it"),
+        Derived("one of `git`, `archive`, `path`"),
+        "A folder on the host instead of a repository, for development.",
+    ),
+    Key(
+        "hash",
+        text("SHA-256", r"[0-9a-f]{64}", "write the 64 digits that sha256sum prints"),
+        Derived("none; required with `archive`"),
+        "The archive's SHA-256. An archive with another one is refused.",
+    ),
+    Key(
+        "known_hosts",
+        listing(text("line of known_hosts", r"[!-~][ -~]*", "write a line as ssh-keyscan prints it", 4096)),
+        (),
+        "Public keys of the git server, for `ssh`; they are written to `/etc/<app>/known_hosts`.",
+    ),
+)
+
+HEALTH = (
+    Key(
+        "path",
+        text("path of a URL", r"/[\w./~?&=+-]*", "write it as /healthz/"),
+        "/",
+        "What is asked, with the app's first domain as Host and `X-Forwarded-Proto: https`.",
+    ),
+    Key(
+        "status",
+        Kind("status, or range of them", is_status, "write it as 200 or 200-399"),
+        "200-399",
+        "The statuses of a healthy answer.",
+    ),
+    Key("timeout", seconds(0.1, 300), 5, "How long one answer may take (Kamal's default)."),
+    Key("interval", seconds(0.1, 300), 1, "The pause between two questions (Kamal's default)."),
+    Key(
+        "successes",
+        number("number", 1, 100),
+        3,
+        "How many healthy answers in a row a release needs before it gets traffic. One was not enough in our"
+        " measurements: other workers were still loading.",
+    ),
+    Key(
+        "start_timeout",
+        seconds(1, 3600),
+        60,
+        "How long a release may take from its start to its last healthy answer; then it is given up.",
+    ),
+)
+
+ROLLOUT = (
+    Key("canary", number("number", 1, 1000), 1, "How many hosts get a new release first."),
+    Key(
+        "wave",
+        number("number", 1, 1000),
+        Derived("all the hosts after the canary"),
+        "How many hosts get it at once after that.",
+    ),
+    Key(
+        "watch",
+        seconds(0, 3600),
+        10,
+        "How long a release is watched through the front door after it got the traffic. If it fails it is reverted.",
+    ),
+)
+
+DATABASE = (
+    Key(
+        "host",
+        HOST_NAME,
+        Derived("the one host with the role `database`"),
+        "The host that serves it; to be given when several have the role.",
+    ),
+    Key("name", DATABASE_NAME, Derived("the app's name, with `_` for `-`"), "The name of the database."),
+    Key("user", DATABASE_NAME, Derived("the database's name"), "The PostgreSQL user, who owns the database."),
+)
+
+SECRETS_FILE = (
+    Key(
+        "format",
+        choice("format", "json", fix="this version writes json"),
+        "json",
+        "The format of the app's secrets file, `/etc/<app>/secrets.<format>`: `json`.",
+    ),
+)
+
+APP = (
+    Key(
+        "source",
+        table(*SOURCE, fix="write {git: https://host/path}, or archive: with hash:, or path:"),
+        REQUIRED,
+        "Where the code comes from; see below.",
+    ),
+    Key(
+        "revision",
+        text("revision", r"(?!.*\.\.)[A-Za-z0-9_][\w./+-]*", "write a tag, a commit or a branch, in quotes"),
+        REQUIRED,
+        "What to release: a tag, a commit or a branch. For an archive or a path it is a name for people. Where the"
+        " ledger says what is deployed, the ledger decides.",
+    ),
+    Key(
+        "domains",
+        listing(DOMAIN, least=1),
+        REQUIRED,
+        "The domains that the app answers, also its ALLOWED_HOSTS. The first one is the Host of health checks.",
+    ),
+    Key("user", USER, Derived("the app's name"), "The system user, and group, that runs the app."),
+    Key(
+        "settings",
+        text("Python module", MODULE, "write it as shop.settings.production"),
+        Derived("`<app>.settings`, with `_` for `-`"),
+        "DJANGO_SETTINGS_MODULE.",
+    ),
+    Key(
+        "wsgi",
+        text("Python object", rf"{MODULE}:[A-Za-z_]\w*", "write it as shop.wsgi:application"),
+        Derived("`<app>.wsgi:application`, with `_` for `-`"),
+        "The WSGI application.",
+    ),
+    Key(
+        "server",
+        choice("server", "gunicorn", fix="this version has gunicorn"),
+        "gunicorn",
+        "What serves the app: `gunicorn`.",
+    ),
+    Key(
+        "process_manager",
+        choice("process manager", "supervisor", fix="this version has supervisor"),
+        "supervisor",
+        "What keeps the processes running: `supervisor`.",
+    ),
+    Key(
+        "environment",
+        text("name", r"[a-z][a-z0-9_-]{0,30}", "small letters, digits, _ and -, a letter first"),
+        "production",
+        "Which requirements are meant when the app has several: `requirements/<environment>.txt`.",
+    ),
+    Key(
+        "python",
+        text("version of Python", r"python3|3\.[0-9]{1,2}(\.[0-9]{1,2})?", 'write python3 or "3.12", in quotes'),
+        "python3",
+        'The Python of the virtual environment: `python3` is the system\'s, `"3.12"` (in quotes) one that uv may bring.',
+    ),
+    Key(
+        "requirements",
+        text("path inside the release", r"|\w[\w.-]*(/\w[\w.-]*)*", "write it as requirements/production.txt"),
+        "",
+        "The file that lists what to install. Empty: it is found by its usual names.",
+    ),
+    Key(
+        "keep",
+        number("number", 2, 100),
+        5,
+        "How many releases a host keeps (the default of Capistrano and of Kamal). Those in use are always kept.",
+    ),
+    Key("hosts", listing(HOST_NAME, least=1), Derived("every host with the role `app`"), "The hosts that run the app."),
+    Key(
+        "workers",
+        number("number", 1, 512),
+        Derived("the host's CPU cores, at least 2"),
+        "Gunicorn's processes. Not 2n+1 as often advised: 9 on 2 cores cost 67 % more CPU a request in our measurements"
+        " (CPU-bound views), and both slots together double the memory.",
+    ),
+    Key(
+        "threads",
+        number("number", 1, 512),
+        8,
+        "Threads of each process. Workers times threads is the number of requests that can wait, for a database say, at"
+        " once: the setting that mattered most in our measurements.",
+    ),
+    Key(
+        "timeout",
+        number("seconds", 1, 3600),
+        30,
+        "How long a request may take, and how long a stopping release waits for those in flight (Gunicorn's default).",
+    ),
+    Key("health", table(*HEALTH), {}, "How to ask the app whether it is well; see below."),
+    Key("rollout", table(*ROLLOUT), {}, "How a release spreads over the hosts; see below."),
+    Key("static_url", URL_PATH, "/static/", "The URL path of static files: STATIC_URL of the settings."),
+    Key("media_url", URL_PATH, "/media/", "The URL path of uploads: MEDIA_URL of the settings."),
+    Key(
+        "max_body",
+        text("size", r"[1-9][0-9]{0,6}[kmg]?", "write it as 10m: a number and k, m or g"),
+        "10m",
+        "The largest request that the web server accepts.",
+    ),
+    Key(
+        "database",
+        Kind(
+            "mapping or `none`",
+            lambda value: is_mapping(value) or value == "none",
+            "write `key: value` lines, {} for the defaults, or none",
+            keys=DATABASE,
+        ),
+        {},
+        "The PostgreSQL database of the app; `none` if it has none; see below.",
+    ),  # fmt: skip
+    Key(
+        "config",
+        mapping(VARIABLE_NAME, Kind("JSON value", is_json, "write a text, number, list or mapping"), "mapping"),
+        {},
+        "Values that are not secret, written beside the secrets into the secrets file.",
+    ),
+    Key(
+        "secrets",
+        table(*SECRETS_FILE),
+        {},
+        "How the secrets file is written; the secrets themselves never stand here.",
+    ),
+    Key(
+        "variables",
+        mapping(
+            VARIABLE_NAME,
+            Kind(
+                "text for the environment",
+                is_variable,
+                "write one line in quotes, without quotes in it; for all else there is config",
+            ),
+            "mapping of names to texts",
+        ),
+        {},
+        "More environment variables for the app's processes. Not for secrets: other programs can read an environment.",
+    ),
+)
+
+RELEASE = (
+    Key("id", text("id of a release", r"[0-9a-f]{12}", "write its 12 digits"), REQUIRED, "The release's id."),
+    Key(
+        "commit",
+        text("commit", r"[0-9a-f]{12,64}", "write all of its digits"),
+        REQUIRED,
+        "The whole commit, the archive's SHA-256 or the folder's digest.",
+    ),
+    Key("revision", APP[1].kind, REQUIRED, "What was asked for."),
+)
+
+PASSWORDS = (
+    Key(
+        "database",
+        mapping(APP_NAME, PASSWORD, "mapping of apps to texts", hidden=True),
+        {},
+        "The password of each app's database user, on the app's hosts and the database's.",
+    ),
+)
+
+PILLAR = (
+    Key(
+        "hosts",
+        mapping(
+            HOST_NAME,
+            table(*HOST, fix="write {address: 10.0.0.11, roles: [app]}"),
+            "mapping of hosts",
+            fix="list your hosts in pillar/hosts.yaml, as web1: {address: 10.0.0.11, roles: [app]}",
+        ),
+        REQUIRED,
+        "The inventory; see below.",
+    ),
+    Key(
+        "apps",
+        mapping(
+            APP_NAME,
+            table(*APP, fix="write at least source, revision and domains"),
+            "mapping of apps",
+            fix="describe your apps in pillar/apps; without any write {}",
+        ),
+        REQUIRED,
+        "The apps; see below.",
+    ),
+    Key(
+        "secrets",
+        mapping(
+            APP_NAME,
+            mapping(VARIABLE_NAME, SECRET, "mapping of names to texts", hidden=True),
+            "mapping of apps",
+            hidden=True,
+        ),
+        {},
+        "For each app the values that go into its secrets file, on the app's hosts only. `deploy_key`, an SSH key to"
+        " fetch the source with, goes to `/etc/<app>/deploy_key` instead.",
+    ),
+    Key("passwords", table(*PASSWORDS, hidden=True), {}, "Passwords that two hosts must know; see below."),
+    Key(
+        "releases",
+        mapping(APP_NAME, table(*RELEASE), "mapping of apps"),
+        Derived("each app's `revision`"),
+        "What is deployed, as the master's ledger gives it. If it is there, an app not in it is not released yet.",
+    ),
+)

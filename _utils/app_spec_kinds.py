@@ -1,0 +1,124 @@
+"""
+What a pillar value may be: a ``Kind`` of value, and the functions that make kinds.
+
+What goes into a config file or a command is held by its kind to characters that cannot break out of it.
+"""
+
+import dataclasses
+import ipaddress
+import json
+import re
+from collections.abc import Callable, Mapping
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """
+    What a value may be.
+
+    ``words`` name it in messages and docs, ``fits`` tells a good value, ``fix`` says what to write. A list has
+    ``items``, a mapping with names of the operator's own has ``names`` and ``items``, one with fixed keys has ``keys``.
+    ``choices`` are for the did-you-mean, ``hidden`` keeps the value out of messages.
+    """
+
+    words: str
+    fits: Callable = lambda value: True
+    fix: str = ""
+    items: object = None
+    names: object = None
+    keys: tuple = ()
+    choices: tuple = ()
+    least: int = 0
+    hidden: bool = False
+
+
+def text(words, pattern, fix, longest=255, hidden=False):
+    """A text that matches ``pattern`` as a whole and has at most ``longest`` characters."""
+    whole = re.compile(pattern, re.ASCII | re.DOTALL)
+
+    def fits(value):
+        return isinstance(value, str) and len(value) <= longest and bool(whole.fullmatch(value))
+
+    return Kind(words, fits, fix, hidden=hidden)
+
+
+def number(words, lowest, highest, types=(int,)):
+    """A number from ``lowest`` to ``highest``. YAML's true and false are none."""
+
+    def fits(value):
+        return isinstance(value, types) and not isinstance(value, bool) and lowest <= value <= highest
+
+    return Kind(f"{words}, {lowest} to {highest}", fits, f"write a number from {lowest} to {highest}")
+
+
+def choice(words, *choices, fix=""):
+    """A text that is one of ``choices``."""
+    fix = fix or f"write {choices[0]}"
+    return Kind(words, lambda value: isinstance(value, str) and value in choices, fix, choices=choices)
+
+
+def listing(items, least=0):
+    """A list of ``items``, ``least`` of them at least."""
+    fix = "write a list: [one, two]"
+    return Kind(
+        f"list of: {items.words}", lambda value: isinstance(value, (list, tuple)), fix, items=items, least=least
+    )
+
+
+def mapping(names, items, words, fix="write `name: value` lines", hidden=False):
+    """A mapping from names of the operator's own to ``items``."""
+    return Kind(words, is_mapping, fix, names=names, items=items, hidden=hidden)
+
+
+def table(*keys, fix="write `key: value` lines", hidden=False):
+    """A mapping with fixed keys."""
+    return Kind("mapping", is_mapping, fix, keys=keys, hidden=hidden)
+
+
+def is_mapping(value):
+    return isinstance(value, Mapping)
+
+
+def is_address(value):
+    try:
+        address = ipaddress.ip_address(value) if isinstance(value, str) else None
+    except ValueError:
+        return False
+    return address is not None and not (address.is_unspecified or address.is_multicast or "%" in value)
+
+
+def is_domain(value):
+    """A host name of RFC 1123 in small letters, or an IPv4 address. ``1.2.3`` and ``300.1.1.1`` are neither."""
+    if not isinstance(value, str) or len(value) > 253:
+        return False
+    labels = value.split(".")
+    if labels[-1].isdigit():
+        return is_address(value)
+    return all(re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", label) for label in labels)
+
+
+def is_variable(value):
+    """Supervisor's ``environment`` has no escape for quotes, and cuts a line at a ``;`` or ``#`` after a space."""
+    return isinstance(value, str) and value.isprintable() and not re.search(r"[\"']|\s[;#]", value)
+
+
+def is_status(value):
+    """``200`` or ``"200-399"``, from low to high."""
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        return False
+    if isinstance(value, int):
+        return 100 <= value <= 599
+    limits = re.fullmatch(r"([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?", value, re.ASCII)
+    return bool(limits) and limits[1] <= (limits[2] or limits[1])
+
+
+def is_json(value):
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def seconds(lowest, highest):
+    return number("seconds", lowest, highest, types=(int, float))

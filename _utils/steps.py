@@ -1,0 +1,89 @@
+"""
+What the steps of an orchestration came to, read from ``__running__``, which Salt gives to every state function.
+
+A step is one state of the orchestration: ``salt.state`` and ``salt.function`` hold what each host returned.
+"""
+
+# As many as a traceback of Python needs to show where it happened.
+LINES = 15
+
+# Hosts whose reason is shown; what broke hundreds at once is the same on all of them.
+HOSTS = 3
+
+
+def failed(running):
+    """
+    Why the orchestration failed: the first failed step as ``{"step", "hosts": {host: reason}, "reason"}``, or {}.
+
+    ``reason`` is the step's own comment, ``hosts`` is empty where the step did not ask any host. Later failures only
+    follow from the first, because each step requires the one before.
+    """
+    for result in _in_order(running):
+        if result["result"] is False and result.get("__state_ran__", True):
+            return {
+                "step": result["__id__"],
+                "hosts": _failed_hosts(result),
+                "reason": _short(result["comment"]),
+            }
+    return {}
+
+
+def sentence(failure):
+    """The failure as text; its last lines are the reason of a host."""
+    step, reasons = failure["step"], failure["hosts"]
+    if not reasons:
+        return f"the step {step} failed: {failure['reason']}"
+    hosts = list(reasons)
+    others = [f"{', '.join(hosts[HOSTS:])} failed at the step {step}, too"] if hosts[HOSTS:] else []
+    return "\n".join([*others, *(f"{host} failed at the step {step}: {reasons[host]}" for host in hosts[:HOSTS])])
+
+
+def changed(running):
+    """Whether a host was changed by any step, or in test mode would be."""
+    return any(_is_on_hosts(result) for result in running.values())
+
+
+def passed(running, step):
+    """The changes of the step of this id if it has run and succeeded, else None."""
+    for result in running.values():
+        if result["__id__"] == step and result["result"]:
+            return result["changes"]
+    return None
+
+
+def seconds(running):
+    """``{step: seconds}`` that each step took, in order."""
+    return {result["__id__"]: round(result.get("duration", 0) / 1000, 2) for result in _in_order(running)}
+
+
+def _in_order(running):
+    return sorted(running.values(), key=lambda result: result["__run_num__"])
+
+
+def _is_on_hosts(result):
+    return "ret" in result["changes"]
+
+
+def _failed_hosts(result):
+    """``{host: reason}`` of a step that ran on hosts."""
+    returns = result["changes"].get("ret", {})
+    reasons = {host: _reason(returned) for host, returned in returns.items()}
+    return {host: reason for host, reason in reasons.items() if reason}
+
+
+def _reason(returned):
+    """Why what a host returned is a failure; empty if it is none."""
+    if returned is False:
+        return "it did not answer"
+    if isinstance(returned, str):
+        return _short(returned)
+    if not hasattr(returned, "values"):
+        return _short("\n".join(str(line) for line in returned))
+    states = [state for state in _in_order(returned) if state["result"] is False and state.get("__state_ran__", True)]
+    return "\n".join(f"{state['__id__']}: {_short(state['comment'])}" for state in states)
+
+
+def _short(comment):
+    """A comment with its first line, which says what failed, and its last ones, which say why."""
+    lines = str(comment).strip().splitlines()
+    return "\n".join(lines if len(lines) <= LINES else [lines[0], "...", *lines[1 - LINES :]])

@@ -1,0 +1,221 @@
+"""The image that all hosts share: Debian, Salt in a virtual environment of its own, and the trust of this machine."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+
+from lab.system import CACHE, TREE, LabError, command, locked, tail, write
+
+SUITE = "bookworm"
+
+PACKAGES = (
+    "systemd,systemd-sysv,dbus,python3,python3-venv,iproute2,ca-certificates,sudo,procps,openssh-client,openssl"
+    ",git,curl,less"
+).split(",")
+
+# What the states install: fetched with the image, so that no host fetches it again.
+FETCHED = "nginx supervisor postgresql rsyslog redis-server logrotate python3-venv".split()
+
+TRUSTED = Path("/usr/local/share/ca-certificates")
+BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+
+# Type=notify: systemd waits until Salt says that it is ready. KillMode=mixed: Salt's first process ends its children.
+UNIT = """
+[Unit]
+Description=Salt {what}
+ConditionPathExists=/etc/salt/{what}
+After=network.target
+
+[Service]
+Type=notify
+NotifyAccess=all
+KillMode=mixed
+LimitNOFILE=100000
+ExecStart=/opt/salt/bin/salt-{what}
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+GIT_UNIT = """
+[Unit]
+Description=Git server of the lab
+ConditionPathExists=/srv/git
+
+[Service]
+User=nobody
+ExecStart=/usr/bin/git daemon --reuseaddr --export-all --base-path=/srv/git /srv/git
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+# Packages are fetched while Salt is installed. `ldconfig` and the like need no network: one failure ends all (-e).
+SCRIPT = """
+set -e
+update-ca-certificates
+apt-get install --yes --download-only {fetched} & fetching=$!
+export SSL_CERT_FILE={bundle} UV_NO_CACHE=1
+python3 -m venv /tmp/uv
+/tmp/uv/bin/pip install --quiet uv
+/tmp/uv/bin/uv venv --quiet --python /usr/bin/python3 /opt/salt
+# bytecode now: it halves the time until a minion answers
+/tmp/uv/bin/uv pip install --quiet --python /opt/salt/bin/python --compile-bytecode \
+    --constraints /requirements/test.txt --overrides /requirements/overrides.txt salt
+ln -s /opt/salt/bin/salt* /usr/local/bin/
+systemctl enable salt-master salt-minion git-daemon
+# not logind: `systemctl reboot` needs it
+systemctl mask console-getty.service getty.target apt-daily.timer apt-daily-upgrade.timer
+wait $fetching
+: > /etc/machine-id
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """All that decides what is in the image; equal recipes make equal images."""
+
+    packages: tuple
+    sources: str
+    apt: str
+    files: dict
+    script: str
+    requirements: dict
+
+    def digest(self):
+        """12 characters that change whenever anything in the recipe does."""
+        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def recipe():
+    """The recipe of the image on this machine."""
+    requirements = {name: (TREE / "requirements" / name).read_text() for name in ("test.txt", "overrides.txt")}
+    return Recipe(
+        packages=tuple(PACKAGES),
+        sources=apt_sources(Path("/etc/apt")),
+        apt=apt_settings(command("apt-config", "dump", "Acquire")),
+        files={**units(), **trust()},
+        script=SCRIPT.format(fetched=" ".join(FETCHED), bundle=BUNDLE),
+        requirements=requirements,
+    )
+
+
+def apt_sources(folder):
+    """This machine's own sources when they have the suite of the image, in the deb822 form or as lines; else ""."""
+    files = [folder / "sources.list", *sorted((folder / "sources.list.d").glob("*.list"))]
+    files += sorted((folder / "sources.list.d").glob("*.sources"))
+    texts = [file.read_text() for file in files if file.exists()]
+    return next((text for text in texts if re.search(rf"^[^#]*\b{SUITE}\b", text, re.MULTILINE)), "")
+
+
+def apt_settings(dump):
+    """From ``apt-config dump``: how this machine fetches (proxy, dates), without what apt's default is everywhere."""
+    kept = r"Acquire::(http|https|Check-Valid-Until|Check-Date|Retries|ForceIPv4|Languages)\b.*"
+    lines = [line for line in dump.splitlines() if re.match(kept, line)]
+    return "\n".join([*lines, 'Acquire::Languages "none";']) + "\n"
+
+
+def units():
+    """The systemd units of the image: ``{path: text}``."""
+    folder = "etc/systemd/system"
+    return {
+        f"{folder}/salt-master.service": UNIT.format(what="master"),
+        f"{folder}/salt-minion.service": UNIT.format(what="minion"),
+        f"{folder}/git-daemon.service": GIT_UNIT,
+        # git refuses a repository of another user; this server shows what root has put there
+        "etc/gitconfig": "[safe]\n\tdirectory = *\n",
+    }
+
+
+def trust():
+    """What this machine trusts and uses to fetch packages: ``{path: text}``. pip and uv then work inside too."""
+    pip = Path("/etc/pip.conf")
+    files = {
+        "etc/pip.conf": pip.read_text() if pip.exists() else f"[global]\ncert = {BUNDLE}\n",
+        "etc/uv/uv.toml": "native-tls = true\n",
+    }
+    for file in sorted(TRUSTED.glob("**/*.crt")):
+        files[f"{TRUSTED.relative_to('/')}/{file.name}"] = file.read_text()
+    return files
+
+
+def resolv_conf():
+    """This machine's name servers; where it asks itself (systemd-resolved), the ones that are asked in turn."""
+    text = Path("/etc/resolv.conf").read_text()
+    behind = Path("/run/systemd/resolve/resolv.conf")
+    return behind.read_text() if re.search(r"^nameserver\s+127\.", text, re.MULTILINE) and behind.exists() else text
+
+
+def image(steps):
+    """The path of the image file (squashfs); it is built first when no image of this recipe is there."""
+    wanted = recipe()
+    file = CACHE / f"{wanted.digest()}.squashfs"
+    with locked(CACHE / "lock"):
+        if not file.exists():
+            _build(wanted, file, steps)
+            _forget_old(file)
+    return file
+
+
+def _build(wanted, file, steps):
+    """Make ``file``; complete or absent, because it is renamed into place at the end."""
+    with tempfile.TemporaryDirectory(prefix="build-", dir=CACHE) as folder:
+        tree = Path(folder) / "tree"
+        log = CACHE / "build.log"
+        log.write_text("")
+        with steps.step("image", f"Debian {SUITE}"):
+            _bootstrap(wanted, tree, log)
+        with steps.step("image", "Salt, and the packages that states will install"):
+            _furnish(wanted, tree, log)
+        with steps.step("image", "packed"):
+            _logged(log, "mksquashfs", tree, f"{folder}/image", "-quiet", "-no-progress", "-comp", "lz4")
+        os.rename(f"{folder}/image", file)
+
+
+def _logged(log, *argv, **options):
+    """Run ``argv`` with its output in ``log``; raises LabError with the end of it."""
+    with log.open("a") as out:
+        done = subprocess.run([str(part) for part in argv], stdout=out, stderr=subprocess.STDOUT, **options)
+    if done.returncode:
+        raise LabError(f"{argv[0]}: exit code {done.returncode}; all of it is in {log}\n{tail(log.read_text())}")
+
+
+def _bootstrap(wanted, tree, log):
+    """A minimal Debian in ``tree``, with its package lists."""
+    sources = Path(tree.parent, "machine.sources" if "URIs:" in wanted.sources else "machine.list")
+    sources.write_text(wanted.sources)
+    settings = tree.parent / "apt.conf"
+    settings.write_text(wanted.apt)
+    argv = ["mmdebstrap", "--variant=minbase", "--skip=cleanup/apt/lists", f"--aptopt={settings}"]
+    argv += [f"--include={','.join(wanted.packages)}", SUITE, tree]
+    _logged(log, *argv, *([sources] if wanted.sources else []), stdin=subprocess.DEVNULL)
+
+
+def _furnish(wanted, tree, log):
+    """Put our files into ``tree`` and run the recipe's script in it."""
+    requirements = tree.parent / "requirements"
+    requirements.mkdir()
+    for name, text in wanted.requirements.items():
+        (requirements / name).write_text(text)
+    # not part of the recipe: a laptop that moves to another network keeps its image
+    for path, text in {**wanted.files, "etc/resolv.conf": resolv_conf()}.items():
+        (tree / path).unlink(missing_ok=True)
+        write(tree / path, text)
+    argv = ["systemd-nspawn", f"--directory={tree}", "--pipe", "--register=no", "--keep-unit", "--quiet"]
+    argv += ["--resolv-conf=off", "--timezone=off", f"--bind-ro={requirements}:/requirements"]
+    argv += ["--setenv=DEBIAN_FRONTEND=noninteractive"]
+    _logged(log, *argv, "/bin/sh", "-c", wanted.script, stdin=subprocess.DEVNULL)
+
+
+def _forget_old(newest, kept=3):
+    """Remove all but the ``kept`` newest images; one that is mounted stays readable until it no longer is."""
+    files = sorted(CACHE.glob("*.squashfs"), key=lambda file: file.stat().st_mtime)
+    for file in files[:-kept]:
+        if file != newest:
+            file.unlink()

@@ -1,0 +1,289 @@
+"""The database modules against a real PostgreSQL server in a temporary folder, on a unix socket and one TCP port."""
+
+import importlib.util
+import json
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+TREE = Path(__file__).parents[2]
+sys.path.insert(0, str(TREE / "_utils"))
+
+from salt.exceptions import CommandExecutionError  # noqa: E402
+
+import app_spec  # noqa: E402
+import scram  # noqa: E402
+
+BINARIES = max(Path("/usr/lib/postgresql").glob("*/bin/initdb"), default=None)
+PASSWORD = app_spec.Secret("p'a\"s\\s:w$ö\u2168rd %s {x} \\gexec")
+
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0 or BINARIES is None, reason="needs root and PostgreSQL: apt-get install postgresql"
+)
+
+
+def free_port():
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        return door.getsockname()[1]
+
+
+def module(path, **dunders):
+    spec = importlib.util.spec_from_file_location(Path(path).stem + "_on_postgresql", TREE / path)
+    loaded = importlib.util.module_from_spec(spec)
+    vars(loaded).update(dunders)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+def as_postgres(*argv):
+    # What the server writes must not keep our pipe open.
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.run(["runuser", "-u", "postgres", "--", *argv], stdout=output, stderr=output, cwd="/")
+        output.seek(0)
+        assert process.returncode == 0, output.read()
+
+
+@pytest.fixture(scope="module")
+def server():
+    """A server that logs every statement, and whose folder and port tests may use."""
+    folder = Path(tempfile.mkdtemp(prefix="slipway-postgresql-"))
+    account = pwd.getpwnam("postgres")
+    os.chown(folder, account.pw_uid, account.pw_gid)
+    data, port, control = folder / "data", free_port(), BINARIES.with_name("pg_ctl")
+    as_postgres(str(BINARIES), "-D", str(data), "-A", "peer", "-E", "SQL_ASCII", "--no-locale", "--no-sync")
+    rules = 'local all postgres peer\nhost "shop" "shop" 127.0.0.1/32 scram-sha-256\n'
+    (data / "pg_hba.conf").write_text(rules)
+    settings = f"-k {folder} -p {port} -h 127.0.0.1 -c log_statement=all -c log_min_duration_statement=0 -c fsync=off"
+    as_postgres(str(control), "-D", str(data), "-w", "-l", str(folder / "log"), "-o", settings, "start")
+    yield folder, port
+    as_postgres(str(control), "-D", str(data), "-w", "-m", "immediate", "stop")
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def databases(server):
+    """The execution module on the test's server, with no database on it and the server's log emptied."""
+    loaded = module("_modules/databases.py", __salt__={})
+    loaded.SOCKETS, loaded.PORT = str(server[0]), server[1]
+    drop = 'DROP DATABASE IF EXISTS shop; DROP DATABASE IF EXISTS "odd\'""name";'
+    loaded._psql(f"{drop} DROP ROLE IF EXISTS shop; DROP ROLE IF EXISTS other;")
+    os.truncate(server[0] / "log", 0)
+    return loaded
+
+
+@pytest.fixture
+def present(databases):
+    """The state function, with ``test`` given by keyword."""
+    pillar = {
+        "hosts": {"one": {"address": "127.0.0.1", "roles": ["app", "database"]}},
+        "apps": {"shop": {"source": {"path": "/srv/code"}, "revision": "v1", "domains": ["shop.example.com"]}},
+        "passwords": {"database": {"shop": PASSWORD.reveal()}},
+    }
+    functions = {f"databases.{name}": getattr(databases, name) for name in dir(databases) if name[0] != "_"}
+
+    def run(test=False):
+        state = module(
+            "_states/database.py", __salt__=functions, __opts__={"test": test}, __pillar__=pillar, __grains__={}
+        )
+        return state.present("shop", "shop", "shop")
+
+    return run
+
+
+@pytest.fixture
+def backups():
+    """A folder that the user postgres can reach, as pytest's own is not."""
+    with tempfile.TemporaryDirectory(prefix="slipway-backups-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.fixture
+def full_disk(backups):
+    """A folder with room for one megabyte."""
+    options = ["-t", "tmpfs", "-o", "size=1m,mode=755", "tmpfs", str(backups)]
+    if subprocess.run(["mount", *options], capture_output=True).returncode:
+        pytest.skip("this machine allows no mounts")
+    yield backups
+    subprocess.run(["umount", str(backups)], check=True)
+
+
+def login(server, password, tmp_path):
+    """What psql answers to the app's role over TCP."""
+    entry = password.replace("\\", "\\\\").replace(":", "\\:")
+    (tmp_path / "pgpass").write_text(f"127.0.0.1:{server[1]}:shop:shop:{entry}\n")
+    (tmp_path / "pgpass").chmod(0o600)
+    return subprocess.run(
+        ["psql", "-w", "-Atc", "SELECT current_user", f"host=127.0.0.1 port={server[1]} dbname=shop user=shop"],
+        env={"PATH": os.environ["PATH"], "PGPASSFILE": str(tmp_path / "pgpass"), "PGCLIENTENCODING": "UTF8"},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_app_logs_in_with_its_password(server, present, tmp_path):
+    assert present()["result"] is True
+    assert login(server, PASSWORD.reveal(), tmp_path).stdout == "shop\n"
+
+
+def test_another_password_is_refused(server, present, tmp_path):
+    present()
+    assert "password authentication failed" in login(server, "pencil", tmp_path).stderr
+
+
+def test_a_first_run_makes_the_role_and_the_database(present):
+    assert present()["changes"] == {"role": "shop created", "database": "shop created"}
+
+
+def test_a_second_run_changes_nothing(present):
+    present()
+    assert present() == {
+        "name": "shop", "result": True, "changes": {},
+        "comment": "The database shop and its role shop are as they should be",
+    }  # fmt: skip
+
+
+def test_test_mode_foretells_the_changes_and_makes_none(databases, present):
+    foretold = present(test=True)
+    assert foretold["result"] is None
+    assert databases.inspect("shop", "shop")["owner"] == ""
+    assert present()["changes"] == foretold["changes"]
+
+
+def test_test_mode_after_a_run_says_that_nothing_would_change(present):
+    present()
+    assert present(test=True)["result"] is True
+
+
+def test_a_changed_password_is_set_again(databases, present, server, tmp_path):
+    present()
+    databases.create_role("shop", app_spec.Secret("old"))
+    assert present()["changes"] == {"role": "shop given its password"}
+    assert login(server, PASSWORD.reveal(), tmp_path).stdout == "shop\n"
+
+
+def test_a_role_that_may_not_log_in_is_let_in(databases, present):
+    present()
+    databases._psql("ALTER ROLE shop NOLOGIN;")
+    assert present()["changes"] == {"role": "shop given its password"}
+    assert present()["changes"] == {}
+
+
+def test_a_database_of_another_owner_is_given_to_the_role(databases, present):
+    databases.create_role("other", PASSWORD)
+    databases.create_database("shop", "other")
+    assert present()["changes"]["database"] == "shop given from other to shop"
+    assert databases.inspect("shop", "shop")["owner"] == "shop"
+
+
+def test_the_role_has_no_right_beyond_its_login(databases, present):
+    present()
+    rights = "rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication OR rolbypassrls"
+    assert databases._psql(f"SELECT {rights} FROM pg_roles WHERE rolname = 'shop'") == "f\n"
+
+
+def test_the_database_is_in_utf8_even_in_a_cluster_that_is_not(databases, present):
+    present()
+    query = "SELECT pg_encoding_to_char(encoding), datcollate FROM pg_database WHERE datname = 'shop'"
+    assert databases._psql(query) == "UTF8|C.UTF-8\n"
+
+
+def test_neither_password_nor_verifier_reaches_the_log_of_the_server(databases, present, server):
+    present()
+    query = "SELECT rolpassword FROM pg_authid WHERE rolname = 'shop'"
+    stored = databases._psql(query).strip()
+    log = (server[0] / "log").read_text()
+    assert stored.startswith("SCRAM-SHA-256$")
+    assert stored not in log
+    assert PASSWORD.reveal() not in log
+    assert "ALTER ROLE" not in log
+
+
+def test_an_error_does_not_repeat_the_statement(databases, server):
+    with pytest.raises(CommandExecutionError) as error:
+        databases._psql("ALTER ROLE nobody PASSWORD 'SCRAM-SHA-256$secret';")
+    assert "does not exist" in str(error.value)
+    assert "secret" not in str(error.value) + (server[0] / "log").read_text()
+
+
+def test_names_are_quoted(databases):
+    databases.create_role("other", PASSWORD)
+    databases.create_database("odd'\"name", "other")
+    assert databases.inspect("odd'\"name", "other", PASSWORD) == {
+        "role": True, "login": True, "password": True, "owner": "other",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["pencil", "I\u00adX", "\u2168", "a\u00a0b", "a\u200bb", "\u06271", "\u0627\u2168\u0628", "\u00ad", "\u00e9\x07",
+     "\u0221\u2168", "\u2028\u2168", "\u0627x", "\u0627\u0628\u2168", "\U0001f511", "e\u0301", "\ufb01", "\ue000\u2168",
+     "\u0340a\u2168", "\u1e9b\u0323", "\uff21"],
+)  # fmt: skip
+def test_a_verifier_that_the_server_made_matches(databases, password):
+    databases._psql(f"CREATE ROLE shop PASSWORD {databases.literal(password)};")
+    stored = databases._psql("SELECT rolpassword FROM pg_authid WHERE rolname = 'shop'").strip()
+    assert scram.matches(password, stored)
+
+
+def test_a_dump_can_be_restored(databases, present, backups):
+    present()
+    databases._postgres(["psql", "--quiet", "-d", "shop", "-f-"], stdin="CREATE TABLE t AS SELECT 42 AS answer;")
+    made = databases.dump("shop", "before-v2", folder=backups)
+    databases._psql("DROP DATABASE shop;")
+    databases._postgres(["pg_restore", "--create", "-d", "postgres", made["path"]])
+    assert databases._postgres(["psql", "-Atc", "SELECT answer FROM t", "shop"]) == "42\n"
+
+
+def test_a_dump_says_where_and_how_large_it_is(databases, present, backups):
+    present()
+    made = databases.dump("shop", "before-v2", folder=backups)
+    [listed] = databases.dumps("shop", folder=backups)
+    assert (made["path"], made["size"]) == (listed["path"], listed["size"])
+    assert made["size"] == Path(made["path"]).stat().st_size > 0
+    assert listed["label"] == "before-v2"
+    json.dumps([made, listed])
+
+
+def test_a_dump_can_be_read_by_postgres_alone(databases, present, backups):
+    present()
+    path = Path(databases.dump("shop", folder=backups)["path"])
+    assert (path.owner(), oct(path.stat().st_mode)) == ("postgres", "0o100600")
+    assert oct(path.parent.stat().st_mode) == "0o40700"
+
+
+def test_only_the_newest_dumps_are_kept(databases, present, backups):
+    present()
+    for label in ("one", "two", "three"):
+        databases.dump("shop", label, folder=backups, keep=2)
+    assert [dump["label"] for dump in databases.dumps("shop", folder=backups)] == ["three", "two"]
+
+
+def test_a_dump_of_no_database_leaves_nothing(databases, backups):
+    with pytest.raises(CommandExecutionError, match='The dump of the database shop.*"shop" does not exist'):
+        databases.dump("shop", folder=backups)
+    assert list((backups / "shop").iterdir()) == []
+
+
+def test_a_full_disk_leaves_the_old_dumps_and_no_half_one(databases, present, full_disk):
+    present()
+    old = databases.dump("shop", "old", folder=full_disk, keep=1)
+    noise = "CREATE TABLE t AS SELECT random()::text || random()::text AS x FROM generate_series(1, 100000);"
+    databases._postgres(["psql", "--quiet", "-d", "shop", "-f-"], stdin=noise)
+    with pytest.raises(CommandExecutionError, match="No space left on device"):
+        databases.dump("shop", "new", folder=full_disk, keep=1)
+    assert [str(path) for path in (full_disk / "shop").iterdir()] == [old["path"]]
+
+
+def test_a_server_that_does_not_run_is_not_reachable(databases, tmp_path):
+    assert databases.reachable()
+    databases.SOCKETS = str(tmp_path)
+    assert not databases.reachable()

@@ -1,0 +1,144 @@
+"""
+A lab of its own for the tests (other names and addresses than the demo's, so that both can run), and the helpers that
+read Salt's answers. Everything is real: systemd, master and minions, PostgreSQL, Nginx, Supervisor, Gunicorn.
+"""
+
+import contextlib
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TREE = Path(__file__).parents[2]
+sys.path.insert(0, str(TREE))
+from lab import Lab  # noqa: E402
+
+DEMO_NET, TEST_NET = "10.213.7", "10.213.8"
+BALANCER = f"{TEST_NET}.10"
+SITE = "shop.lab.test"
+APP_HOSTS = ("web1", "web2")
+HOSTS = ("db1", "web1", "web2", "lb1")
+
+
+class Site:
+    """The lab as an operator and a visitor see it."""
+
+    def __init__(self, lab):
+        self.lab = lab
+
+    def salt(self, hosts, function, *arguments, timeout=300):
+        """``salt -L hosts function ...`` -> {host: return}."""
+        targets = ",".join([hosts] if isinstance(hosts, str) else hosts)
+        argv = ["salt", "--out=json", "--static", "-t", str(timeout), "-L", targets, function, *arguments]
+        done = self.lab.run("master", argv, check=False, timeout=timeout + 60)
+        return json.loads(done.stdout[done.stdout.index("{") :])
+
+    def apply(self, host, *arguments):
+        """The host's highstate -> {state id: its result}."""
+        return by_id(self.salt(host, "state.apply", *arguments)[host])
+
+    def run_runner(self, *arguments, timeout=600):
+        """``salt-run ...``, as it is."""
+        return self.lab.run("master", ["salt-run", *arguments], check=False, timeout=timeout)
+
+    def provision(self):
+        return self.run_runner("state.orchestrate", "orch.provision")
+
+    def deploy(self, revision):
+        pillar = json.dumps({"app": "shop", "revision": revision})
+        return self.run_runner("state.orchestrate", "orch.deploy", f"pillar={pillar}")
+
+    def must_deploy(self, revision):
+        done = self.deploy(revision)
+        assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+        return done
+
+    def ledger(self):
+        done = self.run_runner("ledger.show", "shop", "--out=json")
+        return json.loads(done.stdout)
+
+    def release_of(self, host):
+        """The id that a host serves at its own front door."""
+        return self.health(f"{TEST_NET}.{ {'web1': 11, 'web2': 12}[host] }")["release"]
+
+    def health(self, address=BALANCER):
+        done = subprocess.run(
+            ["curl", "-sS", "--max-time", "10", "-H", f"Host: {SITE}", f"http://{address}/healthz/"],
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def commit(self, revision):
+        """The release id that a revision of the example has."""
+        done = self.lab.run("master", ["git", "-C", "/srv/git/shop.git", "rev-parse", f"{revision}^{{commit}}"])
+        return done.stdout.strip()[:12]
+
+    @contextlib.contextmanager
+    def load(self, rate=1.0):
+        """Users on the site for as long as the block runs; yields a dict that holds the summary afterwards."""
+        argv = [sys.executable, "-m", "lab.load", f"http://{BALANCER}", "--host", SITE, "--seconds", "300"]
+        users = subprocess.Popen([*argv, "--rate", str(rate)], cwd=TREE, stdout=subprocess.PIPE, text=True)
+        summary = {}
+        try:
+            yield summary
+        finally:
+            users.terminate()
+            summary.update(json.loads(users.communicate(timeout=60)[0]))
+
+
+def by_id(states):
+    """Salt's raw state return -> {id: result}; a render error (a list of strings) fails the test that met it."""
+    assert isinstance(states, dict), states
+    return {result["__id__"]: result for result in states.values()}
+
+
+def changed(results):
+    return {name for name, result in results.items() if result["changes"] or result["result"] is None}
+
+
+def failed(results):
+    return {name: result["comment"] for name, result in results.items() if result["result"] is False}
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    pillar = tmp_path_factory.mktemp("lab") / "pillar"
+    shutil.copytree(TREE / "pillar", pillar)
+    for path in pillar.rglob("*"):
+        if path.is_file():
+            path.write_text(path.read_text().replace(DEMO_NET, TEST_NET))
+    lab = Lab(name="slipwaytest", pillar=pillar, prefix=TEST_NET)
+    try:
+        lab.up()
+        yield Site(lab)
+    finally:
+        lab.down()
+
+
+@pytest.fixture(scope="session")
+def first_runs(site):
+    """Each host's very first highstate: what test=True said of it, and what it then did."""
+    site.salt(HOSTS, "saltutil.sync_all")
+    predicted = {host: site.apply(host, "test=True") for host in HOSTS}
+    done = {host: site.apply(host) for host in HOSTS}
+    return predicted, done
+
+
+@pytest.fixture(scope="session")
+def provisioned(site, first_runs):
+    done = site.provision()
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    return site
+
+
+@pytest.fixture
+def serving_v1(provisioned):
+    """v1 on both hosts, by a deploy unless it is there already."""
+    if (provisioned.ledger() or {}).get("deployed", {}).get("revision") != "v1":
+        provisioned.must_deploy("v1")
+    return provisioned

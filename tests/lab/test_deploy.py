@@ -1,0 +1,62 @@
+"""Deploys of good and of broken releases while users are on the site."""
+
+import pytest
+from conftest import APP_HOSTS
+
+
+def test_a_deploy_fails_no_request_and_both_hosts_serve_the_new_release(serving_v1):
+    site = serving_v1
+    with site.load() as users:
+        site.must_deploy("v2")
+    assert users["failed"] == 0, users
+    assert users["requests"] > 500
+    assert {site.release_of(host) for host in APP_HOSTS} == {site.commit("v2")}
+    assert set(users["releases"]) == {site.commit("v1"), site.commit("v2")}
+    assert site.ledger()["deployed"]["revision"] == "v2"
+
+
+def test_migrations_are_applied_once_by_one_host(serving_v1):
+    rows = serving_v1.lab.run(
+        "db1",
+        ["runuser", "-u", "postgres", "--", "psql", "-tA", "shop"],
+        input="SELECT app || '.' || name, count(*) FROM django_migrations GROUP BY 1 HAVING count(*) > 1;",
+    )
+    assert rows.stdout.strip() == ""
+
+
+@pytest.mark.parametrize("broken", ["broken-import", "broken-health", "broken-migration"])
+def test_a_broken_release_fails_no_request_and_v1_is_still_served(serving_v1, broken):
+    site = serving_v1
+    with site.load() as users:
+        done = site.deploy(broken)
+    assert done.returncode == 1
+    assert users["failed"] == 0, users
+    assert set(users["releases"]) == {site.commit("v1")}
+    assert {site.release_of(host) for host in APP_HOSTS} == {site.commit("v1")}
+    ledger = site.ledger()
+    assert ledger["deployed"]["revision"] == "v1"
+    assert ledger["history"][-1]["result"] == "failed"
+    assert ledger["history"][-1]["revision"] == broken
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [("broken-import", "ImportError"), ("broken-health", "/healthz/"), ("broken-migration", "migrat")],
+)
+def test_the_last_lines_of_a_failed_deploy_say_which_host_failed_and_why(serving_v1, broken, words):
+    done = serving_v1.deploy(broken)
+    ending = "\n".join(done.stdout.splitlines()[-60:])
+    assert "web1" in ending
+    assert words in ending
+
+
+def test_the_release_before_a_failed_one_can_be_deployed_over_at_once(serving_v1):
+    assert serving_v1.deploy("broken-health").returncode == 1
+    serving_v1.must_deploy("v2")
+    serving_v1.must_deploy("v1")
+
+
+def test_deploying_what_is_deployed_changes_nothing(serving_v1):
+    before = {host: serving_v1.salt(host, "slots.serving", "shop")[host] for host in APP_HOSTS}
+    serving_v1.must_deploy("v1")
+    assert {host: serving_v1.salt(host, "slots.serving", "shop")[host] for host in APP_HOSTS} == before
