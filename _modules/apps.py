@@ -102,9 +102,10 @@ def databases():
 
 def sites():
     """
-    Return the sites that this host balances: app, domains, upstreams (host, address), max_body and health.
+    Return the sites that this host balances: app, domains, upstreams (host, address), max_body, timeout and health.
 
-    A host without the role ``balancer`` has none.
+    A host without the role ``balancer`` has none. An app that runs on this host itself is not among them: its own site
+    answers here already.
 
     CLI Example:
 
@@ -113,14 +114,29 @@ def sites():
         salt lb1 apps.sites
     """
     fleet = _fleet()
-    if "balancer" not in _host(fleet).roles:
+    host = _host(fleet)
+    if "balancer" not in host.roles:
         return []
-    return [_site(fleet, app_spec.plain(app)) for app in fleet.apps]
+    return [_site(fleet, app_spec.plain(app)) for app in fleet.apps if host.name not in app.hosts]
+
+
+def proxies():
+    """
+    Return the addresses of the balancers: who may say on behalf of whom, and over what, a request comes.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt web1 apps.proxies
+    """
+    return [host.address for host in _fleet().with_role("balancer")]
 
 
 def _site(fleet, app):
     upstreams = [{"host": name, "address": fleet.host(name).address} for name in app["hosts"]]
-    return {"app": app["name"], "upstreams": upstreams, **{key: app[key] for key in ("domains", "max_body", "health")}}
+    shown = {key: app[key] for key in ("domains", "max_body", "health")}
+    return {"app": app["name"], "upstreams": upstreams, "timeout": app["gunicorn"]["timeout"], **shown}
 
 
 def _fleet():

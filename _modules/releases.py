@@ -9,13 +9,14 @@ import json
 import os
 from pathlib import Path
 
+from salt.exceptions import CommandExecutionError
+
 import archives
 import command
 import folders
 import repository
 import staging
 import venvs as environments
-from salt.exceptions import CommandExecutionError
 
 ID_LENGTH = 12
 ID = ".release"
@@ -28,8 +29,8 @@ def resolve(source, revision, mirror):
     What to release: ``{"id": <12 characters>, "commit": <what the source calls it in full>}``.
 
     source
-        ``{"kind": "git" | "archive" | "path", "url", "hash", "deploy_key", "known_hosts"}``. The commit of an archive is
-        its SHA-256, of a folder the hash of what is in it.
+        ``{"kind": "git" | "archive" | "path", "url", "hash", "deploy_key", "known_hosts"}``. The commit of an archive
+        is its SHA-256, of a folder the hash of what is in it.
     revision
         Of git: a tag, a branch, a full or short commit. Only a full commit is understood without asking anybody.
     mirror
@@ -95,14 +96,14 @@ def stage(path, source, commit, mirror, downloads, venvs, requirements, python, 
             /srv/shop/source.git /srv/shop/downloads /srv/shop/venvs '' python3 production
     """
     release = Path(path)
-    with _failing(f"{path} was not staged"), _alone(release.parent, venvs):
+    with _failing(f"{path} was not staged"), _alone(release.parent, venvs, downloads):
         lacking = lacks(path, requirements, python, environment)
         new = staging.temporary(release)
         if lacking == "release":
             _fetch(source, commit, mirror, downloads, new)
             _equip(new, release, venvs, requirements, python, environment)
             staging.publish(new, release)
-            staging.remove(Path(downloads, commit))
+            _empty(downloads)
         elif lacking == "venv":
             _equip(release, release, venvs, requirements, python, environment)
     return lacking
@@ -127,19 +128,9 @@ def prunable(folder, keep, slots, release, protect, venvs):
 
     .. code-block:: bash
 
-        salt-call releases.prunable /srv/shop/releases 5 /srv/shop/slots /srv/shop/releases/1a2b3c4d5e6f '[]' /srv/shop/venvs
+        salt-call releases.prunable /srv/shop/releases 5 /srv/shop/slots /srv/shop/releases/1a2b3c '[]' /srv/shop/venvs
     """
-    wanted = Path(release)
-    others = [path for path in _releases(folder) if path != wanted]
-    used = {link.resolve() for link in Path(slots).glob("*") if link.is_symlink()}
-    old = [path for path in others[max(keep - 1, 0) :] if path.resolve() not in used and path.name not in protect]
-    if not _is_complete(wanted):
-        # Which of the venvs it will link to is not known yet, and staging clears the leftovers.
-        return old
-    staying = [link for path in Path(folder).iterdir() if path not in old for link in path.glob(f"{VENV}*")]
-    needed = {link.resolve() for link in staying}
-    unused = [path for path in sorted(Path(venvs).glob("[!.]*")) if path.resolve() not in needed]
-    return [*old, *unused, *staging.leftovers(folder), *staging.leftovers(venvs)]
+    return [str(path) for path in _prunable(folder, keep, slots, Path(release), protect, venvs)]
 
 
 def prune(folder, keep, slots, release, protect, venvs):
@@ -150,13 +141,26 @@ def prune(folder, keep, slots, release, protect, venvs):
 
     .. code-block:: bash
 
-        salt-call releases.prune /srv/shop/releases 5 /srv/shop/slots /srv/shop/releases/1a2b3c4d5e6f '[]' /srv/shop/venvs
+        salt-call releases.prune /srv/shop/releases 5 /srv/shop/slots /srv/shop/releases/1a2b3c '[]' /srv/shop/venvs
     """
     with _failing(f"{folder} was not pruned"), staging.locked(folder):
-        doomed = prunable(folder, keep, slots, release, protect, venvs)
+        doomed = _prunable(folder, keep, slots, Path(release), protect, venvs)
         for path in doomed:
             staging.discard(path)
-    return doomed
+    return [str(path) for path in doomed]
+
+
+def _prunable(folder, keep, slots, wanted, protect, venvs):
+    others = [path for path in _releases(folder) if path != wanted]
+    used = {link.resolve() for link in Path(slots).glob("*") if link.is_symlink()}
+    old = [path for path in others[max(keep - 1, 0) :] if path.resolve() not in used and path.name not in protect]
+    if not _is_complete(wanted):
+        # Which of the venvs it will link to is not known yet, and staging clears the leftovers.
+        return old
+    staying = [path for path in Path(folder).iterdir() if path not in old]
+    needed = {link.resolve() for path in staying for link in path.glob(f"{VENV}*")}
+    unused = [path for path in sorted(Path(venvs).glob("[!.]*")) if path.resolve() not in needed]
+    return [*old, *unused, *staging.leftovers(folder), *staging.leftovers(venvs)]
 
 
 @contextlib.contextmanager
@@ -168,17 +172,19 @@ def _failing(what):
 
 
 @contextlib.contextmanager
-def _alone(releases, venvs):
+def _alone(releases, *others):
     """Hold the app's releases, free of what killed runs have left, and leave nothing half-made."""
     with staging.locked(releases):
-        staging.make_folder(venvs)
         try:
-            staging.clear(releases)
-            staging.clear(venvs)
+            _clear(releases, *others)
             yield
         finally:
-            staging.clear(releases)
-            staging.clear(venvs)
+            _clear(releases, *others)
+
+
+def _clear(*folders):
+    for folder in folders:
+        staging.clear(folder)
 
 
 def _fetch(source, commit, mirror, downloads, new):
@@ -206,7 +212,8 @@ def _equip(tree, release, venvs, requirements, python, environment):
         _compile(venv, tree, release)
     _link(tree / VENV, os.path.relpath(venv, release))
     staging.write(tree / INPUTS, json.dumps(_inputs(requirements, python, environment)) + "\n")
-    staging.write(tree / ID, release.name + "\n")
+    if fresh:
+        staging.write(tree / ID, release.name + "\n")
 
 
 def _link(link, target):
@@ -215,6 +222,12 @@ def _link(link, target):
         before = link.readlink()
         staging.point(link.with_name(f"{VENV}.{before.name}"), before)
     staging.point(link, target)
+
+
+def _empty(downloads):
+    """Archives are of no use once they are releases."""
+    for path in Path(downloads).glob("*"):
+        staging.remove(path)
 
 
 def _compile(venv, tree, release):

@@ -100,7 +100,7 @@ def pending(name, section, folder=FOLDER, kind="program", socket=SOCKET):
             answer = _reread(server, name)
     except supervisor_rpc.SupervisorDown as error:
         return {"supervisor": {"old": str(error), "new": "answers"}}
-    return {"loaded": {"old": answer, "new": path}} if answer else {}
+    return _loaded(answer, path)
 
 
 def configure(name, section, folder=FOLDER, kind="program", timeout=60, socket=SOCKET):
@@ -136,7 +136,7 @@ def configure(name, section, folder=FOLDER, kind="program", timeout=60, socket=S
             answer = _reread(server, name)
             if answer in ("removed", "unread"):
                 raise CommandExecutionError(f"Supervisor does not read {path}: [include] files = {folder}/*.conf")
-        changes = changes or ({"loaded": {"old": answer, "new": path}} if answer else {})
+        changes = changes or _loaded(answer, path)
         try:
             _load(server, name, answer, before, timeout)
         except CommandExecutionError as error:
@@ -353,6 +353,12 @@ def _reread(server, name):
     return "" if _processes(server, name) else "unread"
 
 
+def _loaded(answer, path):
+    if not answer:
+        return {}
+    return {"loaded": {"old": "an earlier configuration" if answer == "changed" else "", "new": path}}
+
+
 def _load(server, name, answer, before, timeout):
     if answer == "changed":
         _stop(server, name, timeout)
@@ -363,15 +369,14 @@ def _load(server, name, answer, before, timeout):
 
 def _add(server, name, before):
     """Load the group ``name``; its processes are left as they were ``before``: {full name: state}."""
-    calls = xmlrpc.client.MultiCall(server)
-    calls.supervisor.addProcessGroup(name)
+    calls = [("addProcessGroup", name)]
     for full in _held(server, name, before):
         # Supervisor starts what it adds, unless it has been started once. In one call nothing of the program gets to
         # run: it is killed as it is born, and STOPPED afterwards.
-        calls.supervisor.startProcess(full, False)
-        calls.supervisor.stopProcess(full, False)
-        calls.supervisor.signalProcess(full, "KILL")
-    calls()[0]
+        calls += [("startProcess", full, False), ("stopProcess", full, False), ("signalProcess", full, "KILL")]
+    answers = server.system.multicall([{"methodName": f"supervisor.{call}", "params": rest} for call, *rest in calls])
+    if answers[0] is not True:
+        raise CommandExecutionError(f"Supervisor does not load {name}: {answers[0]['faultString']}")
     for info in _processes(server, name):
         if before.get(_full(info)) in ACTIVE:
             _start_process(server, _full(info))

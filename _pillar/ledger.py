@@ -3,6 +3,8 @@ What the ledger says is deployed, as the pillar key ``releases``: pull and push 
 
 .. code-block:: yaml
 
+    # Where the tree has a folder `pillar`, module_dirs alone does not find `_pillar`.
+    pillar_dirs: [/srv/slipway/_pillar]
     ext_pillar:
       - ledger: {}
 """

@@ -1,7 +1,5 @@
 """Releases of an app on this host, complete or absent."""
 
-from pathlib import Path
-
 import state_result
 
 
@@ -32,12 +30,10 @@ def staged(name, source, commit, mirror, downloads, venvs, requirements, python,
     lacking = __salt__["releases.lacks"](name, requirements, python, environment)
     if not lacking:
         return state_result.unchanged(name, "The release is ready")
-    changes = {"staged": f"{lacking} {Path(name).name}" if lacking == "release" else f"{lacking} for {Path(name).name}"}
+    changes = {"staged": lacking}
     if __opts__["test"]:
         return state_result.would(name, changes, f"The {lacking} would be made")
-    __salt__["releases.stage"](
-        name, source, commit, mirror, downloads, venvs, requirements, python, environment
-    )
+    __salt__["releases.stage"](name, source, commit, mirror, downloads, venvs, requirements, python, environment)
     return state_result.changed(name, changes, f"The {lacking} was made")
 
 

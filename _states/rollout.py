@@ -5,6 +5,7 @@ back.
 They run on the master, in ``salt/orch``. The steps on the hosts are ``salt.state`` there.
 """
 
+import functools
 import getpass
 import os
 import time
@@ -21,7 +22,19 @@ import steps
 CLOCK_SKEW = 5
 
 
-@state_result.failures_are_results
+def _failures_are_results(function):
+    # Salt puts __running__ and __orchestration_jid__ into the globals of the function that it calls; this makes that
+    # one of this module.
+    guarded = state_result.failures_are_results(function)
+
+    @functools.wraps(function)
+    def result(name, *args, **kwargs):
+        return guarded(name, *args, **kwargs)
+
+    return result
+
+
+@_failures_are_results
 def planned(name, problems, summary):
     """
     Show the plan, or fail with everything that is wrong with what was asked for.
@@ -38,7 +51,7 @@ def planned(name, problems, summary):
     return state_result.unchanged(name, summary)
 
 
-@state_result.failures_are_results
+@_failures_are_results
 def locked(name, app, reason, seconds):
     """
     Hold the app's lock from here on; ``finished`` gives it back.
@@ -59,7 +72,7 @@ def locked(name, app, reason, seconds):
     return state_result.unchanged(name, f"{app} is locked for {seconds} seconds{taken}")
 
 
-@state_result.failures_are_results
+@_failures_are_results
 def ready(name, app, hosts, others, release):
     """
     Ensure that every host is able to take the release, and note in the ledger what each one serves now.
@@ -97,7 +110,7 @@ def ready(name, app, hosts, others, release):
     return _with(name, {"synced": synced} if synced else {}, comment)
 
 
-@state_result.failures_are_results
+@_failures_are_results
 def backed_up(name, host, questions, databases, label):
     """
     Dump the app's database if the release has migrations that are not applied.
@@ -134,7 +147,7 @@ def backed_up(name, host, questions, databases, label):
     return state_result.changed(name, {"dumps": dumps, "pending": pending}, f"dumped before {len(pending)} migrations")
 
 
-@state_result.failures_are_results
+@_failures_are_results
 def recorded(name, app, release):
     """
     Ensure that the ledger says that ``release`` is deployed. A deploy that changed no host leaves no entry.
@@ -159,7 +172,7 @@ def recorded(name, app, release):
     return state_result.changed(name, changes, f"{_title(release)} is deployed")
 
 
-@state_result.failures_are_results
+@_failures_are_results
 def finished(name, apps):
     """
     End the orchestration, as its last state and without requisites: give the locks back, and if a step failed, bring

@@ -59,12 +59,11 @@ def deploy_key(name, app):
             - name: /etc/shop/deploy_key
             - app: shop
     """
-    # The spec has checked it, and keeps of it only that there is one.
-    key = __pillar__.get("secrets", {}).get(_app(app).name, {}).get("deploy_key")
+    key = _app(app).deploy_key
     if key is None:
         return _no_file(name, f"The code of {app} is fetched without a key")
     # OpenSSH cannot read a key without the newline at its end, which is easily lost on the way through YAML.
-    content = key.strip() + "\n"
+    content = key.reveal().strip() + "\n"
     return _file(name, content.encode(), OWNER, 0o600, lambda old: {"key": "added" if old is None else "changed"})
 
 

@@ -84,11 +84,6 @@ def database_password(app):
     return app.password
 
 
-def deploy_key(app):
-    """Return the ``Secret`` key to fetch the app's source with, or None if it needs none (or this host was given none)."""
-    return app.deploy_key
-
-
 def secret_values(app):
     """
     Return what the app's secrets file holds, in clear. Only ``_states/secrets.py`` may ask.

@@ -102,8 +102,8 @@ def _misfit(kind, value):
         return f"the value is not a {kind.words}: {kind.fix}"
     if isinstance(value, (int, float)) and abs(value) < MANY and kind.fits(str(value)):
         return f"{shown(value)} is not a text: put it in quotes"
-    if kind.choices and isinstance(value, str):
-        close = difflib.get_close_matches(value, kind.choices, n=1)
+    if kind.choices:
+        close = difflib.get_close_matches(value, kind.choices, n=1) if isinstance(value, str) else []
         fix = f"did you mean {close[0]!r}?" if close else kind.fix
         return f"{shown(value)} is not one of {', '.join(kind.choices)}: {fix}"
     return f"{shown(value)} is no {kind.words}: {kind.fix}"

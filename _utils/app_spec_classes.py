@@ -38,6 +38,9 @@ class Secret(str):
     def __eq__(self, other):
         return isinstance(other, Secret) and self._value == other._value
 
+    def __ne__(self, other):
+        return not self == other
+
     def __hash__(self):
         return hash(self._value)
 
@@ -157,7 +160,11 @@ class Database:
 
 @dataclasses.dataclass(frozen=True)
 class App:
-    """One Django project that we deploy, with everything about it decided."""
+    """
+    One Django project that we deploy, with everything about it decided.
+
+    ``secrets``, ``deploy_key`` and ``password`` (of the database's user) are there only where the pillar gives them.
+    """
 
     name: str
     user: str

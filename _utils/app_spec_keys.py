@@ -72,7 +72,7 @@ DATABASE_NAME = text(
 )  # fmt: skip
 ADDRESS = Kind("IP address", is_address, "write the address at which the other hosts reach this one, as 10.0.0.11")
 DOMAIN = Kind("domain name or IPv4 address", is_domain, "write it as shop.example.com: no scheme, port, * or capitals")
-ROLE = choice("role", "app", "database", "balancer", fix="the roles of this version are app, database, balancer")
+ROLE = choice("app", "database", "balancer", fix="the roles of this version are app, database, balancer")
 URL_PATH = text(
     "path of a URL", r"(/\w[\w.-]*)+/", "write it as /static/: letters, digits, . _ - and a / at both ends"
 )  # fmt: skip
@@ -129,7 +129,7 @@ HEALTH = (
         "path",
         text("path of a URL", r"/[\w./~?&=+-]*", "write it as /healthz/"),
         "/",
-        "What is asked, with the app's first domain as Host and `X-Forwarded-Proto: https`.",
+        "What is asked, with the app's first domain as Host and the header `X-Forwarded-Proto: https`.",
     ),
     Key(
         "status",
@@ -184,7 +184,7 @@ DATABASE = (
 SECRETS_FILE = (
     Key(
         "format",
-        choice("format", "json", fix="this version writes json"),
+        choice("json", fix="this version writes json"),
         "json",
         "The format of the app's secrets file, `/etc/<app>/secrets.<format>`: `json`.",
     ),
@@ -199,7 +199,7 @@ APP = (
     ),
     Key(
         "revision",
-        text("revision", r"(?!.*\.\.)[A-Za-z0-9_][\w./+-]*", "write a tag, a commit or a branch, in quotes"),
+        text("tag, commit or branch", r"(?!.*\.\.)[A-Za-z0-9_][\w./+-]*", "write a tag, commit or branch in quotes"),
         REQUIRED,
         "What to release: a tag, a commit or a branch. For an archive or a path it is a name for people. Where the"
         " ledger says what is deployed, the ledger decides.",
@@ -225,19 +225,19 @@ APP = (
     ),
     Key(
         "server",
-        choice("server", "gunicorn", fix="this version has gunicorn"),
+        choice("gunicorn", fix="this version has gunicorn"),
         "gunicorn",
         "What serves the app: `gunicorn`.",
     ),
     Key(
         "process_manager",
-        choice("process manager", "supervisor", fix="this version has supervisor"),
+        choice("supervisor", fix="this version has supervisor"),
         "supervisor",
         "What keeps the processes running: `supervisor`.",
     ),
     Key(
         "environment",
-        text("name", r"[a-z][a-z0-9_-]{0,30}", "small letters, digits, _ and -, a letter first"),
+        text("short name", r"[a-z][a-z0-9_-]{0,30}", "small letters, digits, _ and -, a letter first"),
         "production",
         "Which requirements are meant when the app has several: `requirements/<environment>.txt`.",
     ),
@@ -245,7 +245,7 @@ APP = (
         "python",
         text("version of Python", r"python3|3\.[0-9]{1,2}(\.[0-9]{1,2})?", 'write python3 or "3.12", in quotes'),
         "python3",
-        'The Python of the virtual environment: `python3` is the system\'s, `"3.12"` (in quotes) one that uv may bring.',
+        'The Python of the virtual environment: `python3` is the system\'s, `"3.12"` (in quotes) one that uv brings.',
     ),
     Key(
         "requirements",
@@ -286,7 +286,7 @@ APP = (
     Key("media_url", URL_PATH, "/media/", "The URL path of uploads: MEDIA_URL of the settings."),
     Key(
         "max_body",
-        text("size", r"[1-9][0-9]{0,6}[kmg]?", "write it as 10m: a number and k, m or g"),
+        text("size in bytes, k, m or g", r"[1-9][0-9]{0,6}[kmg]?", "write it as 10m: a number and k, m or g"),
         "10m",
         "The largest request that the web server accepts.",
     ),

@@ -51,9 +51,9 @@ def number(words, lowest, highest, types=(int,)):
     return Kind(f"{words}, {lowest} to {highest}", fits, f"write a number from {lowest} to {highest}")
 
 
-def choice(words, *choices, fix=""):
+def choice(*choices, fix):
     """A text that is one of ``choices``."""
-    fix = fix or f"write {choices[0]}"
+    words = " or ".join(f"`{word}`" for word in choices)
     return Kind(words, lambda value: isinstance(value, str) and value in choices, fix, choices=choices)
 
 

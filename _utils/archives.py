@@ -11,10 +11,11 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
+from salt.exceptions import CommandExecutionError
+
 import command
 import repository
 import staging
-from salt.exceptions import CommandExecutionError
 
 # Seconds without a single byte, after which the server is taken for dead.
 SILENCE = 60

@@ -16,7 +16,7 @@ def digest(folder):
     if not Path(folder).is_dir():
         raise CommandExecutionError(f"there is no folder {folder} on this host to release the code from")
     total = hashlib.sha256()
-    for path in _entries(Path(folder)):
+    for path in _entries(Path(folder), IGNORED):
         record = (str(path.relative_to(folder)), _kind(path), _content(path))
         total.update("\0".join(record).encode("utf-8", "surrogateescape") + b"\n")
     return total.hexdigest()
@@ -30,17 +30,17 @@ def copy(folder, target):
 def open_to_all(folder):
     """Let everybody read, and nobody but the owner write, what is in a folder. A release holds no secrets."""
     Path(folder).chmod(0o755)
-    for path in _entries(Path(folder)):
+    for path in _entries(Path(folder), ()):
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() or _is_program(path) else 0o644)
 
 
-def _entries(folder):
-    ignore = shutil.ignore_patterns(*IGNORED)
+def _entries(folder, ignored):
+    ignore = shutil.ignore_patterns(*ignored)
     for parent, folders, files in os.walk(folder):
-        ignored = ignore(parent, folders + files)
-        folders[:] = sorted(set(folders) - ignored)
-        yield from (Path(parent, name) for name in (*folders, *sorted(set(files) - ignored)))
+        left_out = ignore(parent, folders + files)
+        folders[:] = sorted(set(folders) - left_out)
+        yield from (Path(parent, name) for name in (*folders, *sorted(set(files) - left_out)))
 
 
 def _kind(path):

@@ -7,13 +7,15 @@ import urllib.parse
 from contextlib import suppress
 from pathlib import Path
 
+from salt.exceptions import CommandExecutionError
+
 import command
 import staging
-from salt.exceptions import CommandExecutionError
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 # Git itself shortens to seven digits and more; fewer are more likely a name.
 SHORT_COMMIT = re.compile(r"[0-9a-f]{7,39}")
+EVERYTHING = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
 
 QUESTION_TIMEOUT = 60
 # A first fetch of a big repository over a slow line takes minutes; half an hour is a line that hangs.
@@ -44,7 +46,7 @@ def resolve(source, revision, mirror):
 
 
 def export(source, commit, mirror, folder):
-    """Put the files of a commit into the empty ``folder``, by way of the bare ``mirror``, which is fetched if it lacks it."""
+    """Put the files of a commit into the empty ``folder``, by way of the bare ``mirror``, fetched if it lacks it."""
     _refuse_options(source["url"], commit)
     if not _has(mirror, commit):
         fetch(source, mirror)
@@ -66,30 +68,27 @@ def export(source, commit, mirror, folder):
 def fetch(source, mirror):
     """Bring the bare ``mirror`` up to date with every branch and tag; returns its path."""
     place = Path(mirror)
-    refs = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
-    if place.is_dir():
-        _fetch(source, place, "--prune", *refs)
-        return place
-    staging.make_folder(place.parent)
-    new = staging.temporary(place)
-    staging.remove(new)
-    command.run(["git", "init", "--quiet", "--bare", new])
-    _fetch(source, new, *refs)
-    new.rename(place)
+    with staging.locked(place.parent):
+        if place.is_dir():
+            _fetch(source, place, *EVERYTHING)
+        else:
+            new = staging.temporary(place)
+            staging.remove(new)
+            command.run(["git", "init", "--quiet", "--bare", new])
+            _fetch(source, new, *EVERYTHING)
+            new.rename(place)
     return place
 
 
 def _fetch(source, mirror, *what):
     url, environment = _address(source)
-    options = [what for what in what if what.startswith("--")]
-    refs = [what for what in what if not what.startswith("--")]
     # The clean-up that git may start must not go on in the background: it would outlive us with our pipes in its hands.
     git = ["git", "-c", "gc.autoDetach=false", "-c", "maintenance.autoDetach=false", "--git-dir", mirror]
     command.run(
-        [*git, "fetch", "--quiet", "--no-write-fetch-head", *options, "--", url, *refs],
+        [*git, "fetch", "--quiet", "--prune", "--no-write-fetch-head", "--", url, *what],
         env=environment,
         timeout=FETCH_TIMEOUT,
-        what=f"fetching {' '.join(refs) if COMMIT.fullmatch(refs[0]) else 'from'} {command.mask(source['url'])}",
+        what=f"fetching {' '.join(what)} from {command.mask(source['url'])}",
     )
 
 
@@ -150,7 +149,7 @@ def without_credentials(url):
 
 
 def _ssh(source):
-    """The ssh that git shall use: never one that asks, and with host keys that are given or, if none are, remembered."""
+    """The ssh that git shall use: one that never asks, with host keys that are given or, if none are, remembered."""
     key, known_hosts = source.get("deploy_key"), source.get("known_hosts")
     given = source.get("host_keys", known_hosts)
     options = ["BatchMode=yes", f"StrictHostKeyChecking={'yes' if given else 'accept-new'}"]

@@ -53,7 +53,7 @@ def clear(folder):
 
 
 def publish(new, place):
-    """Give what is complete at ``new`` its name, for good: power may fail from now on. Replaces what is at ``place``."""
+    """Give what is complete at ``new`` its name; power may fail from now on. What is at ``place`` is replaced."""
     # One call for thousands of files; without it the rename may reach the disk before what the files hold.
     os.sync()
     if os.path.lexists(place):

@@ -9,9 +9,10 @@ import json
 import re
 from pathlib import Path
 
+from salt.exceptions import CommandExecutionError
+
 import command
 import staging
-from salt.exceptions import CommandExecutionError
 
 UV = "/opt/uv/bin/uv"
 CACHE = "/var/cache/slipway/uv"
@@ -24,8 +25,9 @@ NAME_LENGTH = 16
 # Building one big package from source takes minutes; an hour is a build that hangs.
 TIMEOUT = 3600
 
+PROJECT_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
 INCLUDE = re.compile(r"\s*(?:-r|-c|--requirement|--constraint)[\s=]*(\S+)")
-LOCAL_REQUIREMENT = re.compile(r"\s*(?:-e|--editable)\b|\s*(?:\.|file:|[^#]*@\s*file:)(?!\S*\.whl\b)")
+LOCAL_REQUIREMENT = re.compile(r"\s*(?:-e|--editable)\b|\s*(?:[./]|[\w.-]+/|file:|[^#]*@\s*file:)(?!\S*\.whl\b)")
 LOCAL_PACKAGE = re.compile(r"source = \{ (?:editable|directory|virtual) = \"(?!\.\")")
 
 
@@ -66,6 +68,8 @@ def is_complete(venv):
 
 def find(tree, requirements, environment):
     """The file in the tree that says what to install. Raises CommandExecutionError if there is none."""
+    if Path(requirements).name in PROJECT_FILES:
+        raise CommandExecutionError(f"requirements: {requirements} may build the app's own code: name a lock file")
     names = [requirements] if requirements else [LOCK, f"requirements/{environment}.txt", "requirements.txt"]
     found = next((tree / name for name in names if _is_inside(tree, tree / name)), None)
     if not found:
@@ -75,7 +79,7 @@ def find(tree, requirements, environment):
 
 
 def read(tree, file):
-    """The texts that decide what is installed, by their path in the tree. Refuses what would build the app's own code."""
+    """The texts that decide what is installed, by their path in the tree. Raises if they would build the app's code."""
     if file.name == LOCK:
         texts = {_path(tree, path): path.read_text("utf-8") for path in (file, file.with_name("pyproject.toml"))}
         _refuse(LOCAL_PACKAGE, {_path(tree, file): texts[_path(tree, file)]})

@@ -1,9 +1,9 @@
 """The image that all hosts share: Debian, Salt in a virtual environment of its own, and the trust of this machine."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 import re
 import subprocess
 import tempfile
@@ -165,17 +165,32 @@ def image(steps):
 
 def _build(wanted, file, steps):
     """Make ``file``; complete or absent, because it is renamed into place at the end."""
-    with tempfile.TemporaryDirectory(prefix="build-", dir=CACHE) as folder:
-        tree = Path(folder) / "tree"
-        log = CACHE / "build.log"
-        log.write_text("")
+    log = CACHE / "build.log"
+    log.write_text("")
+    with _memory() as folder:
+        tree = folder / "tree"
         with steps.step("image", f"Debian {SUITE}"):
             _bootstrap(wanted, tree, log)
         with steps.step("image", "Salt, and the packages that states will install"):
             _furnish(wanted, tree, log)
         with steps.step("image", "packed"):
-            _logged(log, "mksquashfs", tree, f"{folder}/image", "-quiet", "-no-progress", "-comp", "lz4")
-        os.rename(f"{folder}/image", file)
+            part = file.with_suffix(".part")
+            part.unlink(missing_ok=True)
+            # lz4: read twice as fast as zstd, for 80 MB more
+            _logged(log, "mksquashfs", tree, part, "-quiet", "-no-progress", "-comp", "lz4")
+            part.rename(file)
+
+
+@contextlib.contextmanager
+def _memory():
+    """A folder in memory for the build (0.8 GB): to delete that many files from a disk took 9 s of 35."""
+    folder = Path(tempfile.mkdtemp(prefix="slipway-image-"))
+    try:
+        command("mount", "-t", "tmpfs", "-o", "mode=755,size=3g", "slipway-image", folder)
+        yield folder
+    finally:
+        command("umount", "--lazy", folder, check=False)
+        folder.rmdir()
 
 
 def _logged(log, *argv, **options):

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import jinja2
 import pytest
 
 TREE = Path(__file__).parents[2]
@@ -51,17 +52,25 @@ def as_postgres(*argv):
         assert process.returncode == 0, output.read()
 
 
+def rendered(template, values):
+    text = (TREE / "salt/database/files" / template).read_text()
+    return jinja2.Template(text, undefined=jinja2.StrictUndefined, keep_trailing_newline=True).render(server=values)
+
+
 @pytest.fixture(scope="module")
 def server():
-    """A server that logs every statement, and whose folder and port tests may use."""
+    """A server with the settings of the tree that logs every statement, and whose folder and port tests may use."""
     folder = Path(tempfile.mkdtemp(prefix="slipway-postgresql-"))
     account = pwd.getpwnam("postgres")
     os.chown(folder, account.pw_uid, account.pw_gid)
     data, port, control = folder / "data", free_port(), BINARIES.with_name("pg_ctl")
     as_postgres(str(BINARIES), "-D", str(data), "-A", "peer", "-E", "SQL_ASCII", "--no-locale", "--no-sync")
-    rules = 'local all postgres peer\nhost "shop" "shop" 127.0.0.1/32 scram-sha-256\n'
-    (data / "pg_hba.conf").write_text(rules)
-    settings = f"-k {folder} -p {port} -h 127.0.0.1 -c log_statement=all -c log_min_duration_statement=0 -c fsync=off"
+    rules = [{"database": "shop", "user": "shop", "address": "127.0.0.1/32"}]
+    values = {"address": "127.0.0.1", "port": port, "rules": rules}
+    (data / "pg_hba.conf").write_text(rendered("pg_hba.conf", values))
+    with open(data / "postgresql.conf", "a") as file:
+        file.write(rendered("slipway.conf", values))
+    settings = f"-k {folder} -c log_statement=all -c log_min_duration_statement=0 -c fsync=off"
     as_postgres(str(control), "-D", str(data), "-w", "-l", str(folder / "log"), "-o", settings, "start")
     yield folder, port
     as_postgres(str(control), "-D", str(data), "-w", "-m", "immediate", "stop")
@@ -281,6 +290,14 @@ def test_a_full_disk_leaves_the_old_dumps_and_no_half_one(databases, present, fu
     with pytest.raises(CommandExecutionError, match="No space left on device"):
         databases.dump("shop", "new", folder=full_disk, keep=1)
     assert [str(path) for path in (full_disk / "shop").iterdir()] == [old["path"]]
+
+
+def test_the_server_understands_our_rules_and_has_no_other(databases):
+    columns = "type, database, user_name, address, auth_method, error"
+    assert databases._psql(f"SELECT {columns} FROM pg_hba_file_rules ORDER BY line_number").splitlines() == [
+        "local|{all}|{postgres}||peer|",
+        "host|{shop}|{shop}|127.0.0.1|scram-sha-256|",
+    ]
 
 
 def test_a_server_that_does_not_run_is_not_reachable(databases, tmp_path):

@@ -16,6 +16,7 @@ CLIENT_PROOF = base64.b64decode("dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=")
 SERVER_SIGNATURE = base64.b64decode("6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=")
 
 PASSWORD = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=20)
+ASCII = st.text(st.characters(codec="ascii", exclude_characters="\0"), min_size=1, max_size=20)
 
 
 def keys(verifier):
@@ -41,7 +42,7 @@ def test_a_password_matches_its_own_verifier(password):
 
 
 @settings(max_examples=25, deadline=None)
-@given(PASSWORD.filter(str.isascii), PASSWORD.filter(str.isascii))
+@given(ASCII, ASCII)
 def test_another_password_does_not_match(password, other):
     assert scram.matches(other, scram.verifier(password, iterations=1)) == (password == other)
 

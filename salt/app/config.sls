@@ -1,0 +1,98 @@
+# The user, the folders and the config files of each app.
+{% for app in salt['apps.specs']() %}
+{{ app.name }}-group:
+  group.present:
+    - name: {{ app.group }}
+    - system: True
+
+{{ app.name }}-user:
+  user.present:
+    - name: {{ app.user }}
+    - gid: {{ app.group }}
+    - system: True
+    - home: {{ app.paths.home }}
+    - createhome: False
+    - shell: /usr/sbin/nologin
+    - require:
+      - group: {{ app.name }}-group
+
+# Root's, and open: what the app runs it must not be able to change, and Nginx reads the static files.
+{{ app.name }}-folders:
+  file.directory:
+    - names:
+      - {{ app.paths.home }}
+      - {{ app.paths.releases }}
+      - {{ app.paths.slots }}
+      - {{ app.paths.static }}
+    - user: root
+    - group: root
+    - mode: "0755"
+
+# The app writes, Nginx reads: what is made here belongs to Nginx's group, and others are kept out.
+{{ app.name }}-shared-folders:
+  file.directory:
+    - names:
+      - {{ app.paths.run }}
+      - {{ app.paths.media }}
+    - user: {{ app.user }}
+    - group: www-data
+    - mode: "2750"
+    - require:
+      - user: {{ app.name }}-user
+      - file: {{ app.name }}-folders
+
+{{ app.name }}-logs:
+  file.directory:
+    - name: {{ app.paths.logs }}
+    - user: root
+    - group: adm
+    - mode: "0750"
+
+{{ app.name }}-etc:
+  file.directory:
+    - name: {{ app.paths.etc }}
+    - user: root
+    - group: {{ app.group }}
+    - mode: "0750"
+    - require:
+      - group: {{ app.name }}-group
+
+{{ app.name }}-gunicorn:
+  file.managed:
+    - name: {{ app.gunicorn.config }}
+    - source: salt://app/gunicorn.conf.py
+    - template: jinja
+    - context:
+        gunicorn: {{ app.gunicorn | json }}
+    - user: root
+    - group: {{ app.group }}
+    - mode: "0640"
+    - require:
+      - file: {{ app.name }}-etc
+
+{{ app.name }}-secrets:
+  secrets.written:
+    - name: {{ app.secrets_file }}
+    - app: {{ app.name }}
+    - group: {{ app.group }}
+    - require:
+      - file: {{ app.name }}-etc
+
+{{ app.name }}-deploy-key:
+  secrets.deploy_key:
+    - name: {{ app.paths.etc }}/deploy_key
+    - app: {{ app.name }}
+    - require:
+      - file: {{ app.name }}-etc
+
+# Once, and only where keys are given: without them ssh writes down in this file whom it met first.
+{% for first in app.source.host_keys[:1] %}
+{{ app.name }}-known-hosts:
+  file.managed:
+    - name: {{ app.source.known_hosts }}
+    - contents: {{ (['# Managed by Salt: salt://app/config.sls'] + app.source.host_keys) | json }}
+    - mode: "0644"
+    - require:
+      - file: {{ app.name }}-etc
+{% endfor %}
+{% endfor %}

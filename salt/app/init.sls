@@ -1,0 +1,17 @@
+# Everything of the apps on this host, in the order in which a release reaches its users.
+include:
+  - app.config
+  - app.site
+  - app.stage
+  - app.migrate
+  - app.activate
+  - app.retire
+
+# Here the stages run one after the other, and each needs the one before. An orchestration applies them one by one,
+# because it has all hosts wait between them.
+extend: {
+{% for app in salt['apps.specs']() %}{% for release in app.releases %}
+  {{ app.name }}-migrated: {manage: [{require: [{manage: {{ app.name }}-checked}, {manage: {{ app.name }}-static}]}]},
+  {{ app.name }}-active: {slot: [{require: [{manage: {{ app.name }}-migrated}]}]},
+{% endfor %}{% endfor %}
+  }

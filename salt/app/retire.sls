@@ -1,0 +1,18 @@
+# Stop what no longer has the traffic, and remove old releases.
+{% for app in salt['apps.specs']() %}{% for release in app.releases %}
+{{ app.name }}-retired:
+  slot.retired:
+    - name: {{ app.name }}
+    - slots: {{ app.slots | json }}
+    - front: {{ app.front }}
+
+{{ app.name }}-old-releases:
+  release.pruned:
+    - name: {{ app.paths.releases }}
+    - keep: {{ app.keep }}
+    - slots: {{ app.paths.slots }}
+    - release: {{ release.path }}
+    - venvs: {{ app.paths.venvs }}
+    - require:
+      - slot: {{ app.name }}-retired
+{% endfor %}{% endfor %}

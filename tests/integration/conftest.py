@@ -1,0 +1,125 @@
+"""
+A real master and real minions, without root: they run the tree's own orchestrations, runners and ledger. What would
+need root on the hosts is done by the doubles in ``doubles/``, which come first in the file roots.
+"""
+
+import contextlib
+import getpass
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+TREE = Path(__file__).parents[2]
+DOUBLES = Path(__file__).parent / "doubles"
+HOSTS = ("web1", "web2", "db1")
+APP_HOSTS = ("web1", "web2")
+INVENTORY = """
+web1: {address: 127.0.0.11, roles: [app]}
+web2: {address: 127.0.0.12, roles: [app]}
+db1: {address: 127.0.0.21, roles: [database]}
+"""
+
+
+class Fleet:
+    """The master and its hosts, as an operator sees them."""
+
+    def __init__(self, master, minions):
+        self.master = master
+        self.minions = minions
+        self.ledgers = Path(master.config["slipway_dir"])
+
+    def run(self, *arguments, **keywords):
+        """``salt-run ...``, as it is: ``returncode``, ``stdout``, ``stderr`` and ``data``."""
+        return self.master.salt_run_cli(timeout=120).run(*arguments, **keywords)
+
+    def deploy(self, revision, **keywords):
+        pillar = json.dumps({"app": "shop", "revision": revision})
+        return self.run("state.orchestrate", "orch.deploy", f"pillar={pillar}", **keywords)
+
+    def call(self, host, function, *arguments):
+        """``salt <host> ...`` -> its return."""
+        return self.master.salt_cli(timeout=60).run(function, *arguments, minion_tgt=host).data
+
+    def ledger(self):
+        return self.run("ledger.show", "shop").data
+
+    def lock(self):
+        return self.run("lock.show", "shop").data
+
+    def script(self, host, **steps):
+        """What the steps of a host shall do: ``stage={"fail": "reason"}``."""
+        self._file(host, "script.json").write_text(json.dumps(steps))
+
+    def serve(self, host, slot, release):
+        self._file(host, "serving.json").write_text(json.dumps({"slot": slot, "release": release}))
+
+    def serving(self):
+        """``{host: release}``."""
+        return {host: json.loads(self._file(host, "serving.json").read_text())["release"] for host in APP_HOSTS}
+
+    def log(self, *unwanted):
+        """``"step host"`` of what the hosts did, in the order of its time."""
+        lines = [line for host in HOSTS for line in self._file(host, "log.jsonl").read_text().splitlines()]
+        entries = sorted((json.loads(line) for line in lines), key=lambda entry: entry["time"])
+        return [f"{entry['step']} {entry['host']}" for entry in entries if entry["step"] not in unwanted]
+
+    def reset(self):
+        """Hosts that serve the release ``one`` from blue, as an earlier deploy left them."""
+        shutil.rmtree(self.ledgers, ignore_errors=True)
+        for host in HOSTS:
+            self.script(host)
+            self._file(host, "log.jsonl").write_text("")
+            self.serve(host, "blue", "one")
+
+    def _file(self, host, name):
+        return Path(self.minions[host].config["root_dir"], name)
+
+
+@pytest.fixture(scope="session")
+def salt_factories_config(tmp_path_factory):
+    return {"root_dir": str(tmp_path_factory.mktemp("salt"))}
+
+
+@pytest.fixture(scope="session")
+def daemons(salt_factories, tmp_path_factory):
+    """The master and its minions, started once; nothing is started for the tests that do not ask for it."""
+    tree = tmp_path_factory.mktemp("tree")
+    for folder in ("salt", "pillar", "_modules", "_states", "_utils", "_runners", "_pillar"):
+        shutil.copytree(TREE / folder, tree / folder, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    (tree / "pillar/hosts.yaml").write_text(INVENTORY)
+    (tree / "pillar/apps/shop.sls").write_text(json.dumps({"apps": {"shop": APP}}))
+    settings = {
+        "user": getpass.getuser(),
+        "module_dirs": [str(tree)],
+        "file_roots": {"base": [str(DOUBLES), str(tree / "salt")]},
+        "pillar_roots": {"base": [str(tree / "pillar")]},
+        "slipway_dir": str(tmp_path_factory.mktemp("slipway") / "ledgers"),
+        "pillar_dirs": [str(tree / "_pillar")],
+        "ext_pillar": [{"ledger": {}}],
+        "timeout": 5,
+    }
+    master = salt_factories.salt_master_daemon("master", overrides=settings)
+    own = {"user": getpass.getuser(), "autoload_dynamic_modules": False, "file_client": "remote"}
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(master.started())
+        minions = {host: master.salt_minion_daemon(host, overrides=own) for host in HOSTS}
+        for minion in minions.values():
+            stack.enter_context(minion.started())
+        master.salt_cli(timeout=60).run("saltutil.sync_all", minion_tgt="*")
+        yield Fleet(master, minions)
+
+
+APP = {
+    "source": {"git": "https://git.example.com/shop.git"},
+    "revision": "two",
+    "domains": ["shop.example.com"],
+    "rollout": {"canary": 1},
+}
+
+
+@pytest.fixture
+def fleet(daemons):
+    daemons.reset()
+    return daemons

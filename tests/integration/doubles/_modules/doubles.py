@@ -1,0 +1,40 @@
+"""What the doubles of a host's modules share: a host that has no services, only two files in its minion's folder.
+
+``script.json`` is what the test wants to happen, ``{step: {"fail": reason, "sleep": seconds}}``; ``log.jsonl`` is what
+the orchestration did, one line a step.
+"""
+
+import json
+import time
+from pathlib import Path
+
+from salt.exceptions import CommandExecutionError
+
+
+def act(step, **details):
+    """Do as the script says, and note the step."""
+    role = _read("script.json").get(step, {})
+    time.sleep(role.get("sleep", 0))
+    with open(_file("log.jsonl"), "a") as log:
+        log.write(json.dumps({"step": step, "host": __opts__["id"], "time": time.time(), **details}) + "\n")
+    if "fail" in role:
+        raise CommandExecutionError(role["fail"])
+    return role
+
+
+def serving():
+    """The slot and the release of the only app."""
+    return {"slot": "", "release": ""} | _read("serving.json")
+
+
+def serve(slot, release):
+    """Serve a release from a slot."""
+    _file("serving.json").write_text(json.dumps({"slot": slot, "release": release}))
+
+
+def _read(name):
+    return json.loads(_file(name).read_text()) if _file(name).exists() else {}
+
+
+def _file(name):
+    return Path(__opts__["root_dir"], name)

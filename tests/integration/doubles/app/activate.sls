@@ -1,0 +1,4 @@
+shop-activate:
+  double.done:
+    - step: activate
+    - release: {{ pillar.releases.shop.id }}

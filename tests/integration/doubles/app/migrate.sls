@@ -1,0 +1,4 @@
+shop-migrate:
+  double.done:
+    - step: migrate
+    - release: {{ pillar.releases.shop.id }}

@@ -1,0 +1,4 @@
+shop-retire:
+  double.done:
+    - step: retire
+    - release: {{ pillar.releases.shop.id }}

@@ -1,0 +1,4 @@
+shop-stage:
+  double.done:
+    - step: stage
+    - release: {{ pillar.releases.shop.id }}

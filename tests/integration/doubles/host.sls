@@ -1,0 +1,4 @@
+host:
+  double.done:
+    - step: highstate
+    - release: none

@@ -1,0 +1,254 @@
+"""A right pillar is completed: paths, sizes, slots, database and secrets follow from it."""
+
+import dataclasses
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from supervisor.datatypes import dict_of_key_value_pairs
+
+import app_spec
+
+INVENTORIES = Path(__file__).parents[1] / "render" / "inventories"
+# sun_path of unix(7) has 108 bytes, the last one is a zero.
+SOCKET_PATH_MAX = 107
+
+
+def inventory(name):
+    return yaml.safe_load((INVENTORIES / f"{name}.yaml").read_text())
+
+
+def minimal(name="shop", **keys):
+    """A pillar with two app hosts, a database host, and one app that has only what is required, and ``keys``."""
+    app = {"source": {"git": "https://git.example.com/x.git"}, "revision": "v1", "domains": ["x.example.com"], **keys}
+    hosts = {
+        "web1": {"address": "10.0.0.11", "roles": ["app"]},
+        "web2": {"address": "10.0.0.12", "roles": ["app"]},
+        "db1": {"address": "10.0.0.21", "roles": ["database"]},
+    }
+    return {"hosts": hosts, "apps": {name: app}, "passwords": {"database": {name: "fake"}}}
+
+
+def completed(grains=None, **keys):
+    return app_spec.load(minimal(**keys), grains).apps[0]
+
+
+@pytest.mark.parametrize("name", ["one", "lab", "many"])
+def test_an_example_inventory_has_no_mistake(name):
+    pillar = inventory(name)
+    for host in pillar["hosts"]:
+        assert app_spec.load(pillar, {"id": host})
+
+
+def test_the_lab_inventory_of_the_tests_is_the_one_of_the_pillar():
+    hosts = yaml.safe_load((INVENTORIES.parents[2] / "pillar" / "hosts.yaml").read_text())
+    assert inventory("lab")["hosts"] == hosts
+
+
+def test_three_keys_are_enough():
+    app = completed()
+    assert (app.user, app.group, app.settings, app.wsgi) == ("shop", "shop", "shop.settings", "shop.wsgi:application")
+    assert (app.hosts, app.database.host, app.keep) == (("web1", "web2"), "db1", 5)
+
+
+def test_a_name_with_a_hyphen_makes_a_python_module_and_a_database_without():
+    app = completed(name="web-log")
+    assert (app.settings, app.wsgi) == ("web_log.settings", "web_log.wsgi:application")
+    assert (app.database.name, app.database.user) == ("web_log", "web_log")
+
+
+def test_paths_are_those_of_the_design():
+    app = app_spec.plain(completed())
+    assert app["paths"] == {
+        "home": "/srv/shop", "mirror": "/srv/shop/source.git", "downloads": "/srv/shop/downloads",
+        "releases": "/srv/shop/releases", "venvs": "/srv/shop/venvs", "static": "/srv/shop/static",
+        "media": "/srv/shop/media", "slots": "/srv/shop/slots", "run": "/srv/shop/run",
+        "current": "/srv/shop/current", "etc": "/etc/shop", "logs": "/var/log/shop",
+    }  # fmt: skip
+    assert (app["front"], app["secrets_file"]) == ("/srv/shop/run/web.sock", "/etc/shop/secrets.json")
+
+
+def test_the_slots_are_blue_and_green():
+    blue, green = completed().slots
+    assert (blue.name, blue.link, blue.record) == ("blue", "/srv/shop/slots/blue", "/srv/shop/slots/blue.json")
+    assert (green.socket, green.program, green.log) == (
+        "/srv/shop/run/green.sock", "shop-green", "/var/log/shop/green.log",
+    )  # fmt: skip
+
+
+def test_a_slot_runs_gunicorn_from_its_own_link():
+    section = completed().slots[0].section
+    assert section["command"] == (
+        "/srv/shop/slots/blue/.venv/bin/gunicorn -c /etc/shop/gunicorn.conf.py"
+        " --bind unix:/srv/shop/run/blue.sock shop.wsgi:application"
+    )
+    assert section["directory"] == "/srv/shop/slots/blue"
+
+
+def test_a_section_does_not_change_with_the_release():
+    app = completed()
+    assert app_spec.with_release(app, "1a2b3c4d5e6f", "1a2b3c4d5e6f", "v2").slots == app.slots
+
+
+def test_every_option_of_a_section_is_a_text():
+    assert {type(value) for value in completed().slots[0].section.values()} == {str}
+
+
+def test_supervisor_waits_longer_for_the_end_than_gunicorn_does():
+    app = completed(timeout=50)
+    assert int(app.slots[0].section["stopwaitsecs"]) > app.gunicorn.graceful_timeout == 50
+
+
+def test_supervisor_reads_the_environment_as_it_was_meant():
+    app = completed(variables={"NOTE": "a, b=c: 5% %(x)s \\ (d) ä", "EMPTY": "", "URL": "https://x/?a=b#c"})
+    read = dict_of_key_value_pairs(app.slots[0].section["environment"])
+    assert read == app.variables
+
+
+def test_there_is_one_worker_a_core():
+    assert completed({"num_cpus": 6}).gunicorn.workers == 6
+
+
+@pytest.mark.parametrize("grains", [None, {}, {"num_cpus": 1}, {"num_cpus": "?"}])
+def test_there_are_at_least_two_workers(grains):
+    assert completed(grains).gunicorn.workers == 2
+
+
+def test_the_operators_number_of_workers_is_taken():
+    assert completed({"num_cpus": 6}, workers=1).gunicorn.workers == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "statuses"), [(200, (200, 200)), ("204", (204, 204)), ("200-299", (200, 299)), (None, (200, 399))]
+)
+def test_healthy_statuses_are_a_lowest_and_a_highest(status, statuses):
+    health = {} if status is None else {"status": status}
+    assert completed(health=health).health.statuses == statuses
+
+
+def test_a_health_check_asks_the_first_domain():
+    assert completed(domains=["b.example.com", "a.example.com"]).health.host == "b.example.com"
+
+
+def test_the_first_wave_is_all_the_hosts_after_the_canary():
+    assert app_spec.load(inventory("lab")).app("shop").rollout.wave == 1
+    assert completed(hosts=["web1"]).rollout.wave == 1
+
+
+def test_an_app_without_a_database_has_none():
+    app = completed(database="none")
+    assert (app.database, app_spec.plain(app)["database"], app_spec.plain(app)["databases"]) == (None, {}, [])
+
+
+def test_a_database_knows_its_clients():
+    database = completed().database
+    assert (database.address, database.port, database.clients) == ("10.0.0.21", 5432, ("10.0.0.11", "10.0.0.12"))
+
+
+def test_without_the_key_releases_nothing_is_known_to_be_released():
+    fleet = app_spec.load(minimal())
+    assert (fleet.released, fleet.apps[0].releases) == (False, ())
+
+
+def test_an_app_that_the_ledger_does_not_have_is_not_released():
+    fleet = app_spec.load({**minimal(), "releases": {}})
+    assert (fleet.released, fleet.apps[0].releases) == (True, ())
+
+
+def test_the_release_of_the_ledger_is_the_apps_release():
+    [release] = app_spec.load(inventory("many")).app("shop").releases
+    assert release.path == "/srv/shop/releases/1a2b3c4d5e6f"
+    assert release.python == "/srv/shop/releases/1a2b3c4d5e6f/.venv/bin/python"
+
+
+def test_a_release_can_be_given():
+    app = app_spec.with_release(completed(), "1a2b3c4d5e6f", "c" * 40, "v2")
+    assert [(release.id, release.commit, release.revision) for release in app.releases] == [
+        ("1a2b3c4d5e6f", "c" * 40, "v2")
+    ]
+
+
+def test_a_fleet_tells_who_has_what():
+    fleet = app_spec.load(inventory("many"))
+    assert [app.name for app in fleet.apps_on("web4")] == ["web-log", "pages"]
+    assert [database.name for database in fleet.databases_on("db1")] == ["store"]
+    assert [host.name for host in fleet.with_role("balancer")] == ["lb1", "lb2"]
+
+
+def test_a_host_that_is_not_there_is_told_with_the_nearest():
+    with pytest.raises(app_spec.SpecError, match="no host has the name 'wbe1': did you mean 'web1'"):
+        app_spec.load(minimal()).host("wbe1")
+
+
+def test_the_secrets_file_gets_what_the_app_needs():
+    values = app_spec.secret_values(app_spec.load(inventory("many")).app("shop"))
+    assert values == {
+        "SECURE_SSL_REDIRECT": False,
+        "CURRENCIES": ["EUR", "CHF"],
+        "PRICE_NOTE": 'net, 5 % off; "today" only',
+        "ALLOWED_HOSTS": ["shop.example.com", "www.shop.example.com"],
+        "DATABASE_URL": "postgresql://clerk:fa%2Fke%40%25%3A%20%22word%22@10.0.0.21:5432/store",
+        "SECRET_KEY": "fake",
+    }
+
+
+def test_an_ipv6_address_stands_in_brackets_in_a_url():
+    values = app_spec.secret_values(app_spec.load(inventory("many")).app("web-log"))
+    assert values["DATABASE_URL"] == "postgresql://web_log:fake@[2001:db8::22]:5432/web_log"
+
+
+def test_an_app_with_a_database_of_its_own_may_bring_the_url():
+    values = app_spec.secret_values(app_spec.load(inventory("many")).app("pages"))
+    assert values["DATABASE_URL"] == "sqlite:////srv/pages/media/pages.sqlite3"
+
+
+def test_a_missing_password_is_told_when_it_is_asked_for():
+    pillar = {**minimal(), "passwords": {}}
+    with pytest.raises(app_spec.SpecError, match="passwords:database:shop: missing"):
+        app_spec.secret_values(app_spec.load(pillar).apps[0])
+
+
+def test_the_deploy_key_is_no_value_of_the_secrets_file():
+    app = app_spec.load(inventory("many")).app("shop")
+    assert app.source.deploy_key == "/etc/shop/deploy_key"
+    assert app.deploy_key.reveal().startswith("-----BEGIN")
+    assert app_spec.plain(app)["secret_keys"] == ["SECRET_KEY"]
+
+
+def test_no_secret_is_in_the_plain_spec_nor_in_a_print_of_the_fleet():
+    pillar = minimal()
+    pillar["passwords"]["database"]["shop"] = "hunter2"
+    pillar["secrets"] = {"shop": {"SECRET_KEY": "hunter2", "deploy_key": "hunter2"}}
+    fleet = app_spec.load(pillar)
+    prints = [repr(fleet), repr(dataclasses.asdict(fleet)), repr([app_spec.plain(app) for app in fleet.apps])]
+    assert [text for text in prints if "hunter2" in text] == []
+
+
+def test_the_longest_name_of_an_app_makes_a_socket_path_that_fits():
+    app = completed(name="a" * 31)
+    assert max(len(slot.socket) for slot in app.slots) <= SOCKET_PATH_MAX
+
+
+@pytest.mark.parametrize(
+    ("os", "release", "version"),
+    [("Debian", "12", "15"), ("Debian", "13.1", "17"), ("Ubuntu", "22.04", "14"), ("Ubuntu", "24.04", "16")],
+)
+def test_postgresql_is_the_one_of_the_distribution(os, release, version):
+    assert app_spec.postgresql_version({"os": os, "osrelease": release}) == version
+
+
+def test_an_unknown_distribution_is_told():
+    with pytest.raises(app_spec.SpecError, match="Debian 1: take a host with one of Debian 12"):
+        app_spec.postgresql_version({"os": "Debian", "osrelease": "1"})
+
+
+def test_a_hundred_apps_on_fifty_hosts_load_quickly():
+    pillar = minimal()
+    pillar["hosts"].update({f"app{i}": {"address": f"10.0.1.{i + 1}", "roles": ["app"]} for i in range(50)})
+    app = pillar["apps"].pop("shop")
+    pillar["passwords"] = {}
+    pillar["apps"] = {f"app{i}": {**app, "domains": [f"{i}.example.com"]} for i in range(100)}
+    start = time.process_time()
+    app_spec.load(pillar)
+    assert time.process_time() - start < 0.1

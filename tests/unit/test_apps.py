@@ -1,0 +1,115 @@
+"""The execution module shows the spec of this host."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+import app_spec
+
+INVENTORIES = Path(__file__).parents[1] / "render" / "inventories"
+RELEASE = {"id": "1a2b3c4d5e6f", "commit": "1a2b3c4d5e6f" + "0" * 28}
+
+
+class Resolver:
+    """Stands for ``releases.resolve`` and remembers what it was asked."""
+
+    def __init__(self):
+        self.questions = []
+
+    def __call__(self, source, revision, mirror):
+        self.questions.append((source["url"], revision, mirror))
+        return RELEASE
+
+
+@pytest.fixture
+def resolve():
+    return Resolver()
+
+
+@pytest.fixture
+def apps(load, resolve):
+    """``apps("web1")`` is the module on a host of an inventory."""
+
+    def on_host(id, inventory="lab", **grains):
+        pillar = yaml.safe_load((INVENTORIES / f"{inventory}.yaml").read_text())
+        grains = {"id": id, "os": "Debian", "osrelease": "12", "num_cpus": 4, **grains}
+        return load("_modules/apps.py", salt={"releases.resolve": resolve}, pillar=pillar, grains=grains, id=id)
+
+    return on_host
+
+
+def test_specs_are_those_of_this_host(apps):
+    assert [app["name"] for app in apps("web1", "many").specs()] == ["shop", "web-log"]
+    assert [app["name"] for app in apps("web2", "many").specs()] == ["shop"]
+    assert apps("db1", "many").specs() == []
+
+
+def test_specs_can_be_printed_as_json_and_hold_no_secret(apps):
+    text = json.dumps(apps("web1").specs())
+    assert "fake-for-local-testing" not in text
+
+
+def test_without_a_ledger_the_revision_is_resolved_on_the_host(apps, resolve):
+    [spec] = apps("web1").specs()
+    assert spec["releases"][0]["path"] == "/srv/shop/releases/1a2b3c4d5e6f"
+    assert resolve.questions == [("git://10.213.7.2/shop.git", "v1", "/srv/shop/source.git")]
+
+
+def test_a_revision_is_resolved_once_a_run(apps, resolve):
+    module = apps("web1")
+    assert module.specs() == module.specs() == [module.spec("shop")]
+    assert len(resolve.questions) == 1
+
+
+def test_with_a_ledger_nothing_is_resolved(apps, resolve):
+    [shop, _] = apps("web1", "many").specs()
+    assert shop["releases"][0]["id"] == "1a2b3c4d5e6f"
+    assert resolve.questions == []
+
+
+def test_a_spec_of_an_app_that_is_elsewhere_says_where(apps):
+    with pytest.raises(app_spec.SpecError, match="apps:shop:hosts: db1 is not one of them: ask web1, web2"):
+        apps("db1").spec("shop")
+
+
+def test_a_spec_of_an_app_that_is_nowhere_names_the_nearest(apps):
+    with pytest.raises(app_spec.SpecError, match="apps: no app has the name 'shpo': did you mean 'shop'"):
+        apps("web1").spec("shpo")
+
+
+def test_a_minion_that_is_not_in_the_inventory_is_told(apps):
+    with pytest.raises(app_spec.SpecError, match="hosts: no host has the name 'web9': did you mean 'web"):
+        apps("web9").specs()
+
+
+def test_roles_and_hosts_are_those_of_the_inventory(apps):
+    module = apps("web1")
+    assert module.roles() == ["app"]
+    assert module.hosts()[0] == {"name": "lb1", "address": "10.213.7.10", "roles": ["balancer"]}
+
+
+def test_databases_are_those_that_this_host_serves(apps):
+    assert apps("db1").databases() == [
+        {
+            "app": "shop", "name": "shop", "user": "shop", "address": "10.213.7.21", "port": 5432,
+            "clients": ["10.213.7.11", "10.213.7.12"], "version": "15",
+        }
+    ]  # fmt: skip
+    assert apps("web1").databases() == []
+
+
+def test_sites_are_on_balancers_only(apps):
+    [site] = apps("lb1").sites()
+    assert site["upstreams"] == [
+        {"host": "web1", "address": "10.213.7.11"},
+        {"host": "web2", "address": "10.213.7.12"},
+    ]
+    assert (site["app"], site["domains"]) == ("shop", ["shop.lab.test", "10.213.7.10"])
+    assert apps("web1").sites() == []
+
+
+def test_one_server_has_everything(apps):
+    module = apps("server1", "one")
+    assert (len(module.specs()), len(module.databases()), len(module.sites())) == (1, 1, 1)

@@ -1,0 +1,65 @@
+"""The pillar as Salt makes it for each host: complete where it is needed, and no secret anywhere else."""
+
+from pathlib import Path
+
+import pytest
+import salt.config
+import salt.pillar
+
+import app_spec
+
+PILLAR = Path(__file__).parents[2] / "pillar"
+SECRET_KEY = "0123456789abcdefghijklmnopqrstuvwxyz"
+PASSWORD = "fake-for-local-testing-only"
+
+
+@pytest.fixture(scope="module")
+def pillar_of(tmp_path_factory):
+    """``pillar_of("web1")``: what Salt compiles for a minion with that id."""
+    root = tmp_path_factory.mktemp("salt")
+    opts = salt.config.minion_config(None)
+    opts.update(root_dir=str(root), cachedir=str(root / "cache"), extension_modules=str(root / "modules"))
+    opts.update(file_client="local", pillar_roots={"base": [str(PILLAR)]}, file_roots={"base": [str(root)]})
+
+    def compile_pillar(id):
+        return salt.pillar.get_pillar({**opts, "id": id}, {"id": id}, id, "base").compile_pillar()
+
+    return compile_pillar
+
+
+@pytest.mark.parametrize("id", ["web1", "web2", "db1", "lb1"])
+def test_the_pillar_of_a_host_has_no_mistake(pillar_of, id):
+    pillar = pillar_of(id)
+    assert "_errors" not in pillar
+    assert [app.name for app in app_spec.load(pillar, {"id": id}).apps] == ["shop"]
+
+
+@pytest.mark.parametrize("id", ["web1", "web2"])
+def test_a_host_with_the_app_gets_its_secrets(pillar_of, id):
+    pillar = pillar_of(id)
+    assert SECRET_KEY in pillar["secrets"]["shop"]["SECRET_KEY"]
+    assert pillar["passwords"] == {"database": {"shop": PASSWORD}}
+
+
+def test_the_database_host_gets_the_password_and_no_secret_of_the_app(pillar_of):
+    pillar = pillar_of("db1")
+    assert pillar["passwords"] == {"database": {"shop": PASSWORD}}
+    assert "secrets" not in pillar
+    assert SECRET_KEY not in repr(pillar)
+
+
+# web10 and WEB1 look like web1, and a name with a * would be a pattern were it not matched as a list.
+@pytest.mark.parametrize("id", ["lb1", "master", "web10", "WEB1", "xweb1", "web1.example.com", "*", "web*"])
+def test_any_other_minion_gets_no_secret(pillar_of, id):
+    pillar = pillar_of(id)
+    assert set(pillar) == {"hosts", "apps"}
+    assert "fake" not in repr(pillar)
+
+
+def test_the_inventory_keeps_the_order_in_which_it_is_written(pillar_of):
+    assert list(pillar_of("web1")["hosts"]) == ["lb1", "web1", "web2", "db1"]
+
+
+def test_every_role_has_its_file():
+    kind = next(key.kind for key in app_spec.app_spec_checks.app_spec_keys.HOST if key.name == "roles")
+    assert sorted(path.stem for path in (PILLAR / "roles").glob("*.sls")) == sorted(kind.items.choices)
