@@ -22,6 +22,8 @@ ID_LENGTH = 12
 ID = ".release"
 INPUTS = ".inputs.json"
 VENV = ".venv"
+# Names that are ours in a release, whatever the code brings along; the last is that of `manage.collect_static`.
+OURS = (VENV, ID, INPUTS, ".static")
 
 
 def resolve(source, revision, mirror):
@@ -205,7 +207,7 @@ def _equip(tree, release, venvs, requirements, python, environment):
     """Give the code in ``tree``, which is or will be at ``release``, its venv, its bytecode and its name."""
     fresh = tree != release
     if fresh:
-        for name in (VENV, ID, INPUTS):
+        for name in OURS:
             staging.remove(tree / name)
     venv = environments.build(venvs, release.name, tree, requirements, python, environment)
     if fresh:

@@ -371,8 +371,8 @@ def _add(server, name, before):
     """Load the group ``name``; its processes are left as they were ``before``: {full name: state}."""
     calls = [("addProcessGroup", name)]
     for full in _held(server, name, before):
-        # Supervisor starts what it adds, unless it has been started once. In one call nothing of the program gets to
-        # run: it is killed as it is born, and STOPPED afterwards.
+        # Supervisor starts what it adds, unless it has been started once. So it is, and killed in the same call: it
+        # lives for about a millisecond, too short for an interpreter to read a program, and is STOPPED afterwards.
         calls += [("startProcess", full, False), ("stopProcess", full, False), ("signalProcess", full, "KILL")]
     answers = server.system.multicall([{"methodName": f"supervisor.{call}", "params": rest} for call, *rest in calls])
     if answers[0] is not True:
@@ -396,14 +396,16 @@ def _failure(info, timeout):
     """Why a process is not RUNNING, in its own words."""
     if info["statename"] == "STARTING":
         return f"{_full(info)} is still STARTING after {timeout} s: give a timeout above its startsecs"
-    reason = f"{_full(info)} is {info['statename']}: {info['spawnerr'] or 'it ended'}, exit status {info['exitstatus']}"
-    logs = [f"Last lines of {log}:\n{_last_lines(log, 20)}" for log in _logs(info) if Path(log).stat().st_size]
-    return "\n".join([reason, *logs])
+    # Supervisor keeps no exit status of a process that did not last its startsecs.
+    reason = info["spawnerr"] or f"it ended with status {info['exitstatus']}"
+    logs = [f"Last lines of {log}:\n{_last_lines(log, 20)}" for log in _logs(info)]
+    return "\n".join([f"{_full(info)} is {info['statename']}: {reason}", *logs])
 
 
 def _logs(info):
-    """Paths of the log files of a process; a pipe or a terminal is none."""
-    return [log for log in (info["stdout_logfile"], info["stderr_logfile"]) if Path(log).is_file()]
+    """Paths of the logs of a process that say something; a pipe or a terminal is none."""
+    paths = [Path(info["stdout_logfile"]), Path(info["stderr_logfile"])]
+    return [str(path) for path in paths if path.is_file() and path.stat().st_size]
 
 
 def _last_lines(path, lines):

@@ -290,7 +290,7 @@ def _meetings(taken, problems, words, everywhere):
 
 def _strangers(values, apps, problems):
     """Secrets of an app that is not there are a name misspelt, or a secret that should go."""
-    known = list(apps) if isinstance(apps, Mapping) else []
+    known = [name for name in apps if isinstance(name, str)] if isinstance(apps, Mapping) else []
     passwords = values.get("passwords", {}).get("database", {})
     for path, names in (("secrets", values.get("secrets", {})), ("passwords:database", passwords)):
         for name in names:

@@ -56,11 +56,13 @@ def publish(new, place):
     """Give what is complete at ``new`` its name; power may fail from now on. What is at ``place`` is replaced."""
     # One call for thousands of files; without it the rename may reach the disk before what the files hold.
     os.sync()
+    old = temporary(place.with_name(f"{place.name}.old"))
+    remove(old)
     if os.path.lexists(place):
-        place.rename(temporary(place.with_name(f"{place.name}.old")))
+        place.rename(old)
     new.rename(place)
     _sync_folder(place.parent)
-    clear(place.parent)
+    remove(old)
 
 
 def discard(place):

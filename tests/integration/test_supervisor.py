@@ -193,13 +193,14 @@ def test_a_changed_program_stays_stopped_or_running_as_it_was(host, autostart):
 
 
 def test_nothing_of_a_stopped_program_runs_when_it_is_replaced(host, tmp_path):
-    section = {**SLEEP, "command": f"/bin/sh -c 'echo started >> {tmp_path}/starts; exec sleep 600'"}
+    script = f'import time; open("{tmp_path}/starts", "a").write("started "); time.sleep(600)'
+    section = {**SLEEP, "command": f"{sys.executable} -c '{script}'"}
     host.single("running", "worker", section=section)
     wait_until((tmp_path / "starts").exists)
     host.single("stopped", "worker")
     host.single("present", "worker", section={**section, "priority": 5})
     time.sleep(1.5)
-    assert (tmp_path / "starts").read_text() == "started\n"
+    assert (tmp_path / "starts").read_text() == "started "
 
 
 def test_a_file_that_supervisor_has_not_loaded_yet_is_a_change(host):
@@ -254,7 +255,7 @@ def test_a_program_that_ends_at_once_is_reported_with_its_own_log(host):
         result = host.single("running", "worker", section=DIES)
         assert result["result"] is False
         assert "worker is FATAL: Exited too quickly" in result["comment"]
-        assert "exit status 1" in result["comment"] and "no database at db1" in result["comment"]
+        assert result["comment"].endswith("no database at db1")
         assert "started" not in result["changes"]
 
 
@@ -279,8 +280,8 @@ def test_a_program_that_is_slower_than_the_time_given_is_still_starting(host):
 def test_a_program_that_ends_by_itself_is_not_running(host):
     host.single("present", "once", section={"command": "/bin/true", "startsecs": 0, "autorestart": False})
     wait_until(lambda: host.states() == {"once": "EXITED"})
-    result = host.single("running", "once")
-    assert result["result"] is False and "once is EXITED" in result["comment"]
+    foretold = host.single("running", "once", test=True)
+    assert (foretold["result"], foretold["changes"]) == (None, {"started": ["once"]})
 
 
 def test_every_value_reaches_the_program_as_it_was_written(host, tmp_path):

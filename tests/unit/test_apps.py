@@ -110,6 +110,14 @@ def test_sites_are_on_balancers_only(apps):
     assert apps("web1").sites() == []
 
 
-def test_one_server_has_everything(apps):
+def test_a_site_of_an_app_that_runs_on_the_balancer_itself_is_not_balanced(apps):
+    assert apps("server1", "one").sites() == []
+
+
+def test_one_server_serves_its_app_and_its_database(apps):
     module = apps("server1", "one")
-    assert (len(module.specs()), len(module.databases()), len(module.sites())) == (1, 1, 1)
+    assert (len(module.specs()), len(module.databases())) == (1, 1)
+
+
+def test_proxies_are_the_balancers(apps):
+    assert apps("web1", "many").proxies() == ["10.0.0.10", "10.0.0.9"]

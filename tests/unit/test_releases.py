@@ -261,9 +261,7 @@ def test_a_commit_that_is_nowhere_leaves_nothing(shop):
 
 def test_a_broken_requirement_leaves_no_release_and_heals(shop, work):
     commit(work, "requirements.txt", "no-such-package==1.0\n")
-    with pytest.raises(
-        CommandExecutionError, match="requirements.txt asks for failed.*\n.*no-such-package"
-    ):
+    with pytest.raises(CommandExecutionError, match="requirements.txt asks for failed.*\n.*no-such-package"):
         shop.stage()
     assert names(shop.home / "releases") == names(shop.venvs) == []
     commit(work, "requirements.txt", "# nothing\n")
