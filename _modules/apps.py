@@ -144,7 +144,10 @@ def _fleet():
 
 
 def _host(fleet):
-    return fleet.host(__opts__["id"])
+    id = __opts__["id"]
+    if id not in [host.name for host in fleet.hosts]:
+        raise app_spec.SpecError(f"hosts:{id}: missing: add this minion's id to pillar/hosts.yaml, or correct the id")
+    return fleet.host(id)
 
 
 def _resolved(fleet, app):
@@ -153,7 +156,7 @@ def _resolved(fleet, app):
         return app
     source = app_spec.plain(app)["source"]
     known = __context__.setdefault("apps.resolved", {})
-    question = (app.name, source["url"], app.revision)
+    question = (app.name, source["url"], source["hash"], app.revision)
     if question not in known:
         known[question] = __salt__["releases.resolve"](source, app.revision, app.paths.mirror)
     return app_spec.with_release(app, known[question]["id"], known[question]["commit"], app.revision)

@@ -147,8 +147,8 @@ def collect_static(python, folder, settings, user, variables, shared):
     """
     Collect the static files into the release, if they are not yet, and link them into the ``shared`` folder.
 
-    There a file stays when its release goes, because pages of that release still ask for it. Returns how many files were
-    linked. Raises CommandExecutionError.
+    There a file stays when its release goes, because pages of that release still ask for it. Returns how many files
+    were linked. Raises CommandExecutionError.
 
     CLI Example:
 
@@ -174,12 +174,14 @@ def collect_static(python, folder, settings, user, variables, shared):
 def _ask(question, python, folder, settings, user, variables):
     """The answer to one question; the others are asked along, because they will come."""
     key = (python, folder, settings, user, tuple(sorted(variables.items())))
-    until, answers = _answers().pop(key, (0, {}))
-    if question not in answers or time.monotonic() > until:
-        until = time.monotonic() + FRESH
+    asked, answers = _answers().pop(key, (0, {}))
+    if question not in answers or time.monotonic() > asked + FRESH:
         answers = _run_all(QUESTIONS, python, folder, settings, user, variables, QUESTION_TIMEOUT)
-    _answers()[key] = until, {name: answer for name, answer in answers.items() if name != question}
-    return _result(question, answers[question])
+        asked = time.monotonic()
+    answer = answers.pop(question)
+    # A failure may be over when its question comes: that one is asked again.
+    _answers()[key] = asked, {name: other for name, other in answers.items() if "answer" in other}
+    return _result(question, answer)
 
 
 def _answers():

@@ -51,7 +51,7 @@ def modules():
 
         salt web1 preflight.modules
     """
-    return module_digest.of_host(__opts__["cachedir"])
+    return module_digest.of_host(__opts__["extension_modules"])
 
 
 def _disk(spec):

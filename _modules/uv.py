@@ -22,11 +22,9 @@ def version(folder):
         salt-call uv.version /opt/uv
     """
     found = sorted(Path(folder).glob("lib/python*/site-packages/uv-*.dist-info"))
-    return (
-        found[0].name.removeprefix("uv-").removesuffix(".dist-info")
-        if Path(folder, "bin/uv").exists() and found
-        else ""
-    )
+    if not found or not Path(folder, "bin/uv").exists():
+        return ""
+    return found[0].name.removeprefix("uv-").removesuffix(".dist-info")
 
 
 def install(version, folder):

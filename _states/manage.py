@@ -28,7 +28,7 @@ def checked(name, python, folder, settings, user, variables, current=""):
     """
     if _is_served(folder, current):
         return state_result.unchanged(name, "The release is served, so it has been checked")
-    if __opts__["test"] and not Path(python).exists():
+    if _is_to_come(python):
         return state_result.would(name, {}, "The release would be checked: the answer will be known when it is staged")
     warnings = __salt__["manage.check"](python, folder, settings, user, variables)
     return state_result.unchanged(name, "\n".join([f"No errors, {len(warnings)} warnings", *warnings]))
@@ -52,7 +52,7 @@ def migrated(name, python, folder, settings, user, variables, current=""):
     """
     if _is_served(folder, current):
         return state_result.unchanged(name, "The release is served, so it has been migrated")
-    if __opts__["test"] and not Path(python).exists():
+    if _is_to_come(python):
         return state_result.would(name, {}, "What is pending will be known when the release is staged")
     pending = __salt__["manage.pending_migrations"](python, folder, settings, user, variables)
     if not pending:
@@ -89,7 +89,7 @@ def static_collected(name, python, folder, settings, user, variables, shared, cu
         changes = {"linked": lacking}
     elif _is_served(folder, current):
         return state_result.unchanged(name, "The release is served, and it has no static files to collect")
-    elif __opts__["test"] and not Path(python).exists():
+    elif _is_to_come(python):
         return state_result.would(name, {"collected": folder}, "The static files would be collected")
     elif not __salt__["manage.static_root"](python, folder, settings, user, variables):
         return state_result.unchanged(name, "STATIC_ROOT is not set, so there is nothing to collect")
@@ -103,3 +103,8 @@ def static_collected(name, python, folder, settings, user, variables, shared, cu
 
 def _is_served(folder, current):
     return bool(current) and Path(folder).is_dir() and Path(current).resolve() == Path(folder).resolve()
+
+
+def _is_to_come(python):
+    """Whether the release that we are asked about will be there only when this is no test."""
+    return __opts__["test"] and not Path(python).exists()

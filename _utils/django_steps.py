@@ -5,6 +5,7 @@ which runs it as the app's user in the release's folder and prints one line of J
 One process for several questions, because starting Django costs more than all of them. Any Django from 3.2 on.
 """
 
+import contextlib
 import json
 import sys
 import traceback
@@ -70,20 +71,21 @@ def collect():
     call_command("collectstatic", interactive=False, verbosity=0)
 
 
-class _alone:
+@contextlib.contextmanager
+def _alone():
     """Hold PostgreSQL's lock in a connection of its own: a migration may close the one that it runs in."""
+    from django.db import connection
 
-    def __enter__(self):
-        from django.db import connection
-
-        self.connection = connection.copy() if connection.vendor == "postgresql" else None
-        if self.connection:
-            with self.connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_lock(%s)", [LOCK])
-
-    def __exit__(self, *_):
-        if self.connection:
-            self.connection.close()
+    if connection.vendor != "postgresql":
+        yield
+        return
+    holder = connection.copy()
+    try:
+        with holder.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+        yield
+    finally:
+        holder.close()
 
 
 def _reason():

@@ -3,13 +3,13 @@
 import hashlib
 from pathlib import Path
 
-# What a minion keeps in its extmods folder, and the master in `_<kind>` of a file root.
+# What a minion keeps in one folder each, and the master in `_<kind>` of a file root.
 KINDS = ("modules", "states", "utils")
 
 
-def of_host(cachedir):
-    """The digest of the modules that were synced to this host."""
-    return _digest({kind: [Path(cachedir, "extmods", kind)] for kind in KINDS})
+def of_host(extension_modules):
+    """The digest of the modules that were synced to this host, into the folder of the option of this name."""
+    return _digest({kind: [Path(extension_modules, kind)] for kind in KINDS})
 
 
 def of_tree(roots):

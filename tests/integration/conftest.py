@@ -6,6 +6,7 @@ need root on the hosts is done by the doubles in ``doubles/``, which come first 
 import contextlib
 import getpass
 import json
+import logging
 import shutil
 from pathlib import Path
 
@@ -21,6 +22,18 @@ web2: {address: 127.0.0.12, roles: [app]}
 db1: {address: 127.0.0.21, roles: [database]}
 """
 
+APP = {
+    "source": {"git": "https://git.example.com/shop.git"},
+    "revision": "two",
+    "domains": ["shop.example.com"],
+    "rollout": {"canary": 1},
+}
+
+
+def pytest_unconfigure():
+    # At exit Salt's handlers write what they have kept to streams that pytest has closed by then.
+    logging.raiseExceptions = False
+
 
 class Fleet:
     """The master and its hosts, as an operator sees them."""
@@ -34,9 +47,12 @@ class Fleet:
         """``salt-run ...``, as it is: ``returncode``, ``stdout``, ``stderr`` and ``data``."""
         return self.master.salt_run_cli(timeout=120).run(*arguments, **keywords)
 
-    def deploy(self, revision, **keywords):
-        pillar = json.dumps({"app": "shop", "revision": revision})
-        return self.run("state.orchestrate", "orch.deploy", f"pillar={pillar}", **keywords)
+    def deploy(self, revision, *arguments, app="shop"):
+        pillar = json.dumps({"app": app, "revision": revision})
+        return self.run("state.orchestrate", "orch.deploy", f"pillar={pillar}", *arguments)
+
+    def provision(self):
+        return self.run("state.orchestrate", "orch.provision")
 
     def call(self, host, function, *arguments):
         """``salt <host> ...`` -> its return."""
@@ -92,6 +108,7 @@ def daemons(salt_factories, tmp_path_factory):
     (tree / "pillar/apps/shop.sls").write_text(json.dumps({"apps": {"shop": APP}}))
     settings = {
         "user": getpass.getuser(),
+        "peer": {},
         "module_dirs": [str(tree)],
         "file_roots": {"base": [str(DOUBLES), str(tree / "salt")]},
         "pillar_roots": {"base": [str(tree / "pillar")]},
@@ -109,14 +126,6 @@ def daemons(salt_factories, tmp_path_factory):
             stack.enter_context(minion.started())
         master.salt_cli(timeout=60).run("saltutil.sync_all", minion_tgt="*")
         yield Fleet(master, minions)
-
-
-APP = {
-    "source": {"git": "https://git.example.com/shop.git"},
-    "revision": "two",
-    "domains": ["shop.example.com"],
-    "rollout": {"canary": 1},
-}
 
 
 @pytest.fixture

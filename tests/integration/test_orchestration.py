@@ -1,7 +1,210 @@
 """The orchestrations on a real master with real minions; the hosts' own work is done by doubles."""
 
+import threading
+
+# What the master asks in any case, before it changes anything.
+QUESTIONS = ("resolve", "preflight", "pending")
+
+TRACEBACK = "\n".join(["shop-green did not start", *(f"  frame {number}" for number in range(30)), "ImportError: no x"])
+
+
+def results(done):
+    """``{step: its result}`` of an orchestration."""
+    (steps,) = done.data["data"].values()
+    return {step["__id__"]: step for step in steps.values()}
+
+
+def comment(done, step="finish"):
+    return results(done)[step]["comment"]
+
+
+def assert_nothing_is_left_open(fleet):
+    assert fleet.lock() == {}
+    assert fleet.ledger()["in_progress"] == {}
+
 
 def test_a_deploy_runs_its_steps_in_order_and_the_canary_goes_first(fleet):
+    fleet.script("web1", pending={"pending": ["shop.0002"]})
     done = fleet.deploy("two")
     assert done.returncode == 0, done.stdout
+    log = fleet.log("resolve", "preflight")
+    assert sorted(log[:2]) == ["stage web1", "stage web2"]
+    assert log[2:7] == ["pending web1", "dump db1", "migrate web1", "activate web1", "activate web2"]
+    assert sorted(log[7:]) == ["retire web1", "retire web2"]
     assert fleet.serving() == {"web1": "two", "web2": "two"}
+
+
+def test_a_deploy_is_written_into_the_ledger_and_unlocked(fleet):
+    fleet.deploy("two")
+    ledger = fleet.ledger()
+    assert ledger["deployed"] == {"id": "two", "commit": "twotwo", "revision": "two"}
+    (entry,) = ledger["history"]
+    assert (entry["id"], entry["result"], entry["reason"]) == ("two", "deployed", "")
+    assert entry["who"]
+    assert list(entry["phases"])[:3] == ["plan", "lock", "preflight"]
+    assert_nothing_is_left_open(fleet)
+
+
+def test_a_database_without_pending_migrations_is_not_dumped(fleet):
+    assert fleet.deploy("two").returncode == 0
+    assert "dump db1" not in fleet.log()
+
+
+def test_deploying_what_is_deployed_changes_nothing_and_leaves_no_entry(fleet):
+    fleet.deploy("two")
+    again = fleet.deploy("two")
+    assert again.returncode == 0
+    assert {step for step, result in results(again).items() if result["changes"]} == set()
+    assert len(fleet.ledger()["history"]) == 1
+    assert_nothing_is_left_open(fleet)
+
+
+def test_a_host_that_cannot_stage_keeps_all_hosts_from_activating(fleet):
+    fleet.script("web2", stage={"fail": "no such package: djangoo"})
+    done = fleet.deploy("two")
+    assert done.returncode == 1
+    assert {line.split()[0] for line in fleet.log(*QUESTIONS)} == {"stage"}
+    assert comment(done).endswith("web2 failed at the step stage: shop-stage: no such package: djangoo")
+    assert fleet.serving() == {"web1": "one", "web2": "one"}
+    assert_nothing_is_left_open(fleet)
+
+
+def test_a_host_that_fails_in_a_later_wave_brings_the_earlier_ones_back(fleet):
+    fleet.script("web2", activate={"fail": TRACEBACK})
+    done = fleet.deploy("two")
+    assert done.returncode == 1
+    assert fleet.serving() == {"web1": "one", "web2": "one"}
+    assert fleet.log(*QUESTIONS)[-1] == "revert web1"
+    assert "web1 serves one again" in comment(done)
+    assert comment(done).endswith("  frame 29\nImportError: no x")
+
+
+def test_a_failed_deploy_is_in_the_ledger_with_its_reason_and_the_release_before_is_still_deployed(fleet):
+    fleet.deploy("two")
+    fleet.script("web2", activate={"fail": TRACEBACK})
+    fleet.deploy("three")
+    ledger = fleet.ledger()
+    assert ledger["deployed"]["id"] == "two"
+    assert ledger["history"][-1]["id"] == "three"
+    assert ledger["history"][-1]["result"] == "failed"
+    assert "ImportError: no x" in ledger["history"][-1]["reason"]
+    assert_nothing_is_left_open(fleet)
+
+
+def test_a_failed_deploy_says_that_its_migrations_stay(fleet):
+    fleet.script("web1", activate={"fail": "boom"})
+    assert "the migrations that ran stay applied" in comment(fleet.deploy("two"))
+
+
+def test_a_host_that_cannot_be_brought_back_is_named(fleet):
+    fleet.script("web1", revert={"fail": "blue does not start"})
+    fleet.script("web2", activate={"fail": "boom"})
+    assert "web1 was NOT brought back to one: blue does not start" in comment(fleet.deploy("two"))
+
+
+def test_a_failure_after_the_release_was_recorded_takes_nothing_back(fleet):
+    fleet.script("web2", retire={"fail": "boom"})
+    done = fleet.deploy("two")
+    assert done.returncode == 1
+    assert "the release is deployed on every host" in comment(done)
+    assert fleet.serving() == {"web1": "two", "web2": "two"}
+    assert_nothing_is_left_open(fleet)
+
+
+def test_every_problem_of_every_host_is_reported_together_and_nothing_is_touched(fleet):
+    fleet.script("web1", preflight={"problems": ["the disk is full", "Nginx does not run"]})
+    fleet.script("web2", preflight={"skew": 60})
+    done = fleet.deploy("two")
+    assert done.returncode == 1
+    assert "web1: the disk is full; Nginx does not run" in comment(done)
+    assert "web2: its clock is +60 s off" in comment(done)
+    assert fleet.log(*QUESTIONS) == []
+    assert_nothing_is_left_open(fleet)
+
+
+def test_of_two_deploys_at_once_the_second_is_refused_and_told_who_holds_the_lock(fleet):
+    fleet.script("web1", stage={"sleep": 12})
+    first = []
+    thread = threading.Thread(target=lambda: first.append(fleet.deploy("two")))
+    thread.start()
+    while not fleet.lock():
+        assert thread.is_alive()
+    second = fleet.deploy("three")
+    thread.join()
+    assert first[0].returncode == 0, first[0].stdout
+    assert second.returncode == 1
+    for words in ("shop is locked by ", "shop two (two)", "expires at", "salt-run lock.release shop"):
+        assert words in comment(second)
+    assert fleet.serving() == {"web1": "two", "web2": "two"}
+    assert [entry["id"] for entry in fleet.ledger()["history"]] == ["two"]
+
+
+def test_a_deploy_that_was_killed_is_healed_by_the_next_once_its_lock_is_released(fleet):
+    fleet.deploy("one")
+    fleet.script("web1", activate={"sleep": 30})
+    pillar = '{"app": "shop", "revision": "two"}'
+    cli = fleet.master.salt_run_cli(timeout=5)
+    killed = cli.run("state.orchestrate", "orch.deploy", f"pillar={pillar}", _timeout=5)
+    assert killed.returncode != 0
+    fleet.script("web1")
+    assert fleet.ledger()["in_progress"]["release"]["id"] == "two"
+    assert fleet.deploy("two").returncode == 1
+    fleet.run("lock.release", "shop")
+    assert fleet.deploy("two").returncode == 0
+    assert [entry["result"] for entry in fleet.ledger()["history"]][-2:] == ["failed", "deployed"]
+    assert fleet.serving() == {"web1": "two", "web2": "two"}
+
+
+def test_a_host_that_does_not_answer_stops_the_deploy_before_anything_is_touched(fleet):
+    fleet.minions["web2"].terminate()
+    try:
+        done = fleet.deploy("two")
+    finally:
+        fleet.minions["web2"].start()
+    assert done.returncode == 1
+    assert "web2: it does not answer" in comment(done)
+    assert fleet.log(*QUESTIONS) == []
+
+
+def test_test_mode_shows_the_plan_and_touches_nothing(fleet):
+    done = fleet.deploy("two", "test=True")
+    assert done.returncode == 0, done.stdout
+    steps = results(done)
+    assert steps["plan"]["comment"] == "shop two (two): web1, then web2"
+    assert steps["activate-2"]["result"] is None
+    assert steps["record"]["changes"] == {"deployed": {"old": {}, "new": fleet_release("two")}}
+    assert fleet.log(*QUESTIONS) == []
+    assert not fleet.ledgers.exists()
+
+
+def test_an_unknown_app_is_refused_with_a_sentence(fleet):
+    done = fleet.deploy("two", app="shpo")
+    assert done.returncode == 1
+    assert "no app has the name 'shpo'" in comment(done, "plan")
+    assert "no app has the name 'shpo'" in comment(done)
+
+
+def test_without_a_revision_the_one_of_the_pillar_is_deployed(fleet):
+    assert fleet.deploy("").returncode == 0
+    assert fleet.ledger()["deployed"]["revision"] == "two"
+
+
+def test_provision_runs_databases_before_apps_and_locks_deploys_out(fleet):
+    done = fleet.provision()
+    assert done.returncode == 0, done.stdout
+    assert list(results(done)) == ["plan", "lock-shop", "modules", "database-hosts", "app-hosts", "finish"]
+    assert fleet.log()[0] == "highstate db1"
+    assert fleet.lock() == {}
+
+
+def test_a_database_host_that_fails_keeps_the_app_hosts_from_being_provisioned(fleet):
+    fleet.script("db1", highstate={"fail": "no room"})
+    done = fleet.provision()
+    assert done.returncode == 1
+    assert fleet.log() == ["highstate db1"]
+    assert comment(done).endswith("db1 failed at the step database-hosts: host: no room")
+    assert fleet.lock() == {}
+
+
+def fleet_release(revision):
+    return {"id": revision, "commit": revision * 2, "revision": revision}

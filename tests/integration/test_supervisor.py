@@ -1,5 +1,6 @@
 """The Supervisor modules against a real supervisord, in a temporary folder and without root."""
 
+import logging
 import os
 import re
 import shlex
@@ -10,8 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
+import salt._logging.impl
 import salt.client
 import salt.config
+import salt.loader.lazy
 import salt.minion
 import salt.utils.args
 import salt.utils.yaml
@@ -70,7 +73,10 @@ def caller(tmp_path_factory):
     (root / "minion").write_text(salt.utils.yaml.safe_dump(config))
     opts = salt.config.minion_config(str(root / "minion"))
     opts["states_folder"] = str(root / "states")
-    return salt.client.Caller(mopts=opts)
+    yield salt.client.Caller(mopts=opts)
+    # What Salt keeps until a logger is set up it would print when Python ends, onto a stream that pytest has closed.
+    if handler := salt._logging.impl.get_temp_handler():
+        handler.sync_with_handlers([logging.NullHandler()])
 
 
 class Host:
@@ -433,6 +439,16 @@ def test_a_watched_change_restarts_once_and_test_mode_foretells_it(host, tmp_pat
     assert run("two")["changes"] == {"restarted": ["worker"]}
     assert host.pid("worker") != pid
     assert run("two")["changes"] == {}
+
+
+def test_a_watch_does_not_make_salt_load_every_module(host, tmp_path, monkeypatch):
+    loads = []
+    load_all = salt.loader.lazy.LazyLoader._load_all
+    monkeypatch.setattr(salt.loader.lazy.LazyLoader, "_load_all", lambda self: loads.append(self.tag) or load_all(self))
+    for contents in ("one", "two"):
+        results = host.apply(WATCHING.format(path=tmp_path / "worker.ini", contents=contents))
+        assert all(result["result"] for result in results)
+    assert loads == []
 
 
 def test_a_restart_by_watch_does_not_hide_a_refused_configuration(host, tmp_path):

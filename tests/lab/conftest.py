@@ -5,7 +5,6 @@ read Salt's answers. Everything is real: systemd, master and minions, PostgreSQL
 
 import contextlib
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +15,7 @@ TREE = Path(__file__).parents[2]
 sys.path.insert(0, str(TREE))
 from lab import Lab  # noqa: E402
 
-DEMO_NET, TEST_NET = "10.213.7", "10.213.8"
+TEST_NET = "10.213.8"
 BALANCER = f"{TEST_NET}.10"
 SITE = "shop.lab.test"
 APP_HOSTS = ("web1", "web2")
@@ -106,13 +105,8 @@ def failed(results):
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory):
-    pillar = tmp_path_factory.mktemp("lab") / "pillar"
-    shutil.copytree(TREE / "pillar", pillar)
-    for path in pillar.rglob("*"):
-        if path.is_file():
-            path.write_text(path.read_text().replace(DEMO_NET, TEST_NET))
-    lab = Lab(name="slipwaytest", pillar=pillar, prefix=TEST_NET)
+def site():
+    lab = Lab(name="slipwaytest", prefix=TEST_NET)
     try:
         lab.up()
         yield Site(lab)

@@ -35,13 +35,13 @@ def state(load, uv):
 
 
 def test_a_missing_uv_is_foreseen_and_installed_once(state, tmp_path, pip):
-    folder = str(tmp_path / "opt/uv")
-    foreseen = state(True).installed("0.13.9", folder)
+    program = str(tmp_path / "opt/uv/bin/uv")
+    foreseen = state(True).installed(program, "0.13.9")
     assert not (tmp_path / "opt").exists()
-    made = state(False).installed("0.13.9", folder)
+    made = state(False).installed(program, "0.13.9")
     assert (foreseen["result"], made["result"]) == (None, True)
     assert foreseen["changes"] == made["changes"] == {"uv": {"old": "", "new": "0.13.9"}}
-    assert state(False).installed("0.13.9", folder)["changes"] == {}
+    assert state(False).installed(program, "0.13.9")["changes"] == {}
 
 
 def test_another_version_takes_the_place_of_the_one_before(uv, tmp_path, pip):
@@ -58,7 +58,7 @@ def test_a_failure_leaves_the_version_that_was_there(uv, state, tmp_path, pip, m
         raise CommandExecutionError("no network")
 
     monkeypatch.setattr(command, "run", fail)
-    result = state(False).installed("0.13.9", str(tmp_path / "uv"))
+    result = state(False).installed(str(tmp_path / "uv/bin/uv"), "0.13.9")
     assert (result["result"], result["changes"], result["comment"]) == (False, {}, "no network")
     assert uv.version(str(tmp_path / "uv")) == "0.13.8"
     assert [path.name for path in tmp_path.iterdir()] == ["uv"]

@@ -17,4 +17,4 @@ def report(app):
 
 def modules():
     """As the original."""
-    return module_digest.of_host(__opts__["cachedir"])
+    return module_digest.of_host(__opts__["extension_modules"])

@@ -7,6 +7,7 @@ import salt.config
 import salt.pillar
 
 import app_spec
+import app_spec_keys
 
 PILLAR = Path(__file__).parents[2] / "pillar"
 SECRET_KEY = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -19,10 +20,11 @@ def pillar_of(tmp_path_factory):
     root = tmp_path_factory.mktemp("salt")
     opts = salt.config.minion_config(None)
     opts.update(root_dir=str(root), cachedir=str(root / "cache"), extension_modules=str(root / "modules"))
-    opts.update(file_client="local", pillar_roots={"base": [str(PILLAR)]}, file_roots={"base": [str(root)]})
+    opts.update(file_client="local", file_roots={"base": [str(root)]})
 
-    def compile_pillar(id):
-        return salt.pillar.get_pillar({**opts, "id": id}, {"id": id}, id, "base").compile_pillar()
+    def compile_pillar(id, folders=(str(PILLAR),)):
+        minion = {**opts, "id": id, "pillar_roots": {"base": list(folders)}}
+        return salt.pillar.get_pillar(minion, {"id": id}, id, "base").compile_pillar()
 
     return compile_pillar
 
@@ -61,5 +63,13 @@ def test_the_inventory_keeps_the_order_in_which_it_is_written(pillar_of):
 
 
 def test_every_role_has_its_file():
-    kind = next(key.kind for key in app_spec.app_spec_checks.app_spec_keys.HOST if key.name == "roles")
+    kind = next(key.kind for key in app_spec_keys.HOST if key.name == "roles")
     assert sorted(path.stem for path in (PILLAR / "roles").glob("*.sls")) == sorted(kind.items.choices)
+
+
+def test_real_secrets_in_a_folder_that_stands_first_replace_the_fake_ones(pillar_of, tmp_path):
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "shop.sls").write_text("secrets: {shop: {SECRET_KEY: real}}\n")
+    pillar = pillar_of("web1", folders=[str(tmp_path), str(PILLAR)])
+    assert pillar["secrets"] == {"shop": {"SECRET_KEY": "real"}}
+    assert pillar["passwords"] == {"database": {"shop": PASSWORD}}
