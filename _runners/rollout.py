@@ -61,6 +61,7 @@ def _plan(app, revision):
     return {
         "problems": [],
         "app": app.name,
+        "apps": [app.name],
         "release": release,
         "pillar": {"releases": {app.name: release}},
         "hosts": spec["hosts"],
@@ -76,7 +77,7 @@ def _plan(app, revision):
 
 def _no_plan(error):
     nothing = dict.fromkeys(("app", "first", "summary", "lock_seconds"), "")
-    lists = {key: [] for key in ("hosts", "others", "databases")}
+    lists = {key: [] for key in ("apps", "hosts", "others", "databases")}
     release = {"id": "", "commit": "", "revision": ""}
     problems = str(error).splitlines()
     return {**nothing, **lists, **_steps([]), "problems": problems, "release": release, "pillar": {}, "questions": {}}

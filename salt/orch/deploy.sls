@@ -85,5 +85,5 @@ retire:
 
 finish:
   rollout.finished:
-    - apps: [{{ plan.app | json }}]
+    - apps: {{ plan.apps | json }}
 {% endwith %}

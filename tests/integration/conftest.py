@@ -5,6 +5,7 @@ need root on the hosts is done by the doubles in ``doubles/``, which come first 
 
 import contextlib
 import getpass
+import hashlib
 import json
 import logging
 import shutil
@@ -28,6 +29,15 @@ APP = {
     "domains": ["shop.example.com"],
     "rollout": {"canary": 1},
 }
+
+
+def release(revision):
+    """What the double of ``releases.resolve`` makes of a revision."""
+    commit = hashlib.sha1(revision.encode()).hexdigest()
+    return {"id": commit[:12], "commit": commit, "revision": revision}
+
+
+REVISIONS = {release(revision)["id"]: revision for revision in ("one", "two", "three")}
 
 
 def pytest_unconfigure():
@@ -68,12 +78,10 @@ class Fleet:
         """What the steps of a host shall do: ``stage={"fail": "reason"}``."""
         self._file(host, "script.json").write_text(json.dumps(steps))
 
-    def serve(self, host, slot, release):
-        self._file(host, "serving.json").write_text(json.dumps({"slot": slot, "release": release}))
-
     def serving(self):
-        """``{host: release}``."""
-        return {host: json.loads(self._file(host, "serving.json").read_text())["release"] for host in APP_HOSTS}
+        """The revisions that the app hosts serve, in the hosts' order."""
+        slots = [json.loads(self._file(host, "slots.json").read_text()) for host in APP_HOSTS]
+        return [REVISIONS[slot[slot["active"]]] for slot in slots]
 
     def log(self, *unwanted):
         """``"step host"`` of what the hosts did, in the order of its time."""
@@ -87,7 +95,7 @@ class Fleet:
         for host in HOSTS:
             self.script(host)
             self._file(host, "log.jsonl").write_text("")
-            self.serve(host, "blue", "one")
+            self._file(host, "slots.json").write_text(json.dumps({"active": "blue", "blue": release("one")["id"]}))
 
     def _file(self, host, name):
         return Path(self.minions[host].config["root_dir"], name)
@@ -116,6 +124,7 @@ def daemons(salt_factories, tmp_path_factory):
         "pillar_dirs": [str(tree / "_pillar")],
         "ext_pillar": [{"ledger": {}}],
         "timeout": 5,
+        "gather_job_timeout": 3,
     }
     master = salt_factories.salt_master_daemon("master", overrides=settings)
     own = {"user": getpass.getuser(), "autoload_dynamic_modules": False, "file_client": "remote"}

@@ -12,7 +12,6 @@ import pytest
         "_modules/../../pillar/secrets/shop.sls",
         "tests/integration/conftest.py",
         "../tests/integration/conftest.py",
-        "_runners/lock.py",
     ],
 )
 def test_a_host_does_not_get(fleet, path):

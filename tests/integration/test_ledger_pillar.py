@@ -1,15 +1,19 @@
 """What the ledger says is deployed reaches the hosts as pillar."""
 
+from conftest import release
+
+
+def releases(fleet):
+    return fleet.run("pillar.show_pillar", "web1").data["releases"]
+
 
 def test_a_host_is_told_that_nothing_is_released_before_a_first_deploy(fleet):
-    assert fleet.call("web1", "pillar.items")["releases"] == {}
+    assert releases(fleet) == {}
 
 
 def test_a_host_is_told_what_was_deployed(fleet):
     fleet.deploy("two")
-    assert fleet.call("web1", "pillar.items")["releases"] == {
-        "shop": {"id": "two", "commit": "twotwo", "revision": "two"}
-    }
+    assert releases(fleet) == {"shop": release("two")}
 
 
 def test_a_damaged_ledger_stops_state_runs_instead_of_saying_that_nothing_is_deployed(fleet):

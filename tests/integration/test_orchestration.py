@@ -2,6 +2,8 @@
 
 import threading
 
+from conftest import release
+
 # What the master asks in any case, before it changes anything.
 QUESTIONS = ("resolve", "preflight", "pending")
 
@@ -31,15 +33,15 @@ def test_a_deploy_runs_its_steps_in_order_and_the_canary_goes_first(fleet):
     assert sorted(log[:2]) == ["stage web1", "stage web2"]
     assert log[2:7] == ["pending web1", "dump db1", "migrate web1", "activate web1", "activate web2"]
     assert sorted(log[7:]) == ["retire web1", "retire web2"]
-    assert fleet.serving() == {"web1": "two", "web2": "two"}
+    assert fleet.serving() == ["two", "two"]
 
 
 def test_a_deploy_is_written_into_the_ledger_and_unlocked(fleet):
     fleet.deploy("two")
     ledger = fleet.ledger()
-    assert ledger["deployed"] == {"id": "two", "commit": "twotwo", "revision": "two"}
+    assert ledger["deployed"] == release("two")
     (entry,) = ledger["history"]
-    assert (entry["id"], entry["result"], entry["reason"]) == ("two", "deployed", "")
+    assert (entry["revision"], entry["result"], entry["reason"]) == ("two", "deployed", "")
     assert entry["who"]
     assert list(entry["phases"])[:3] == ["plan", "lock", "preflight"]
     assert_nothing_is_left_open(fleet)
@@ -65,7 +67,7 @@ def test_a_host_that_cannot_stage_keeps_all_hosts_from_activating(fleet):
     assert done.returncode == 1
     assert {line.split()[0] for line in fleet.log(*QUESTIONS)} == {"stage"}
     assert comment(done).endswith("web2 failed at the step stage: shop-stage: no such package: djangoo")
-    assert fleet.serving() == {"web1": "one", "web2": "one"}
+    assert fleet.serving() == ["one", "one"]
     assert_nothing_is_left_open(fleet)
 
 
@@ -73,9 +75,9 @@ def test_a_host_that_fails_in_a_later_wave_brings_the_earlier_ones_back(fleet):
     fleet.script("web2", activate={"fail": TRACEBACK})
     done = fleet.deploy("two")
     assert done.returncode == 1
-    assert fleet.serving() == {"web1": "one", "web2": "one"}
+    assert fleet.serving() == ["one", "one"]
     assert fleet.log(*QUESTIONS)[-1] == "revert web1"
-    assert "web1 serves one again" in comment(done)
+    assert f"web1 serves {release('one')['id']} again" in comment(done)
     assert comment(done).endswith("  frame 29\nImportError: no x")
 
 
@@ -84,8 +86,8 @@ def test_a_failed_deploy_is_in_the_ledger_with_its_reason_and_the_release_before
     fleet.script("web2", activate={"fail": TRACEBACK})
     fleet.deploy("three")
     ledger = fleet.ledger()
-    assert ledger["deployed"]["id"] == "two"
-    assert ledger["history"][-1]["id"] == "three"
+    assert ledger["deployed"]["revision"] == "two"
+    assert ledger["history"][-1]["revision"] == "three"
     assert ledger["history"][-1]["result"] == "failed"
     assert "ImportError: no x" in ledger["history"][-1]["reason"]
     assert_nothing_is_left_open(fleet)
@@ -99,7 +101,7 @@ def test_a_failed_deploy_says_that_its_migrations_stay(fleet):
 def test_a_host_that_cannot_be_brought_back_is_named(fleet):
     fleet.script("web1", revert={"fail": "blue does not start"})
     fleet.script("web2", activate={"fail": "boom"})
-    assert "web1 was NOT brought back to one: blue does not start" in comment(fleet.deploy("two"))
+    assert f"web1 was NOT brought back to {release('one')['id']}: blue does not start" in comment(fleet.deploy("two"))
 
 
 def test_a_failure_after_the_release_was_recorded_takes_nothing_back(fleet):
@@ -107,7 +109,7 @@ def test_a_failure_after_the_release_was_recorded_takes_nothing_back(fleet):
     done = fleet.deploy("two")
     assert done.returncode == 1
     assert "the release is deployed on every host" in comment(done)
-    assert fleet.serving() == {"web1": "two", "web2": "two"}
+    assert fleet.serving() == ["two", "two"]
     assert_nothing_is_left_open(fleet)
 
 
@@ -133,10 +135,10 @@ def test_of_two_deploys_at_once_the_second_is_refused_and_told_who_holds_the_loc
     thread.join()
     assert first[0].returncode == 0, first[0].stdout
     assert second.returncode == 1
-    for words in ("shop is locked by ", "shop two (two)", "expires at", "salt-run lock.release shop"):
+    for words in ("shop is locked by ", "shop two (", "expires at", "salt-run lock.release shop"):
         assert words in comment(second)
-    assert fleet.serving() == {"web1": "two", "web2": "two"}
-    assert [entry["id"] for entry in fleet.ledger()["history"]] == ["two"]
+    assert fleet.serving() == ["two", "two"]
+    assert [entry["revision"] for entry in fleet.ledger()["history"]] == ["two"]
 
 
 def test_a_deploy_that_was_killed_is_healed_by_the_next_once_its_lock_is_released(fleet):
@@ -147,12 +149,12 @@ def test_a_deploy_that_was_killed_is_healed_by_the_next_once_its_lock_is_release
     killed = cli.run("state.orchestrate", "orch.deploy", f"pillar={pillar}", _timeout=5)
     assert killed.returncode != 0
     fleet.script("web1")
-    assert fleet.ledger()["in_progress"]["release"]["id"] == "two"
+    assert fleet.ledger()["in_progress"]["release"]["revision"] == "two"
     assert fleet.deploy("two").returncode == 1
     fleet.run("lock.release", "shop")
     assert fleet.deploy("two").returncode == 0
     assert [entry["result"] for entry in fleet.ledger()["history"]][-2:] == ["failed", "deployed"]
-    assert fleet.serving() == {"web1": "two", "web2": "two"}
+    assert fleet.serving() == ["two", "two"]
 
 
 def test_a_host_that_does_not_answer_stops_the_deploy_before_anything_is_touched(fleet):
@@ -170,9 +172,9 @@ def test_test_mode_shows_the_plan_and_touches_nothing(fleet):
     done = fleet.deploy("two", "test=True")
     assert done.returncode == 0, done.stdout
     steps = results(done)
-    assert steps["plan"]["comment"] == "shop two (two): web1, then web2"
+    assert steps["plan"]["comment"] == f"shop two ({release('two')['id']}): web1, then web2"
     assert steps["activate-2"]["result"] is None
-    assert steps["record"]["changes"] == {"deployed": {"old": {}, "new": fleet_release("two")}}
+    assert steps["record"]["changes"] == {"deployed": {"old": {}, "new": release("two")}}
     assert fleet.log(*QUESTIONS) == []
     assert not fleet.ledgers.exists()
 
@@ -204,7 +206,3 @@ def test_a_database_host_that_fails_keeps_the_app_hosts_from_being_provisioned(f
     assert fleet.log() == ["highstate db1"]
     assert comment(done).endswith("db1 failed at the step database-hosts: host: no room")
     assert fleet.lock() == {}
-
-
-def fleet_release(revision):
-    return {"id": revision, "commit": revision * 2, "revision": revision}

@@ -15,7 +15,7 @@ def inventory(path):
     """The pillar of an inventory file, with a release of each app where the file has none."""
     pillar = yaml.safe_load(path.read_text(encoding="utf-8"))
     release = {"id": "1a2b3c4d5e6f", "commit": "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d", "revision": "v1"}
-    pillar.setdefault("releases", {app: release for app in pillar["apps"]})
+    pillar.setdefault("releases", dict.fromkeys(pillar["apps"], release))
     return pillar
 
 

@@ -23,13 +23,19 @@ def act(step, **details):
 
 
 def serving():
-    """The slot and the release of the only app."""
-    return {"slot": "", "release": ""} | _read("serving.json")
+    """The slot that has the traffic of the only app, and its release."""
+    slot = _read("slots.json").get("active", "")
+    return {"slot": slot, "release": served_by(slot)}
+
+
+def served_by(slot):
+    """The release that a slot served last."""
+    return _read("slots.json").get(slot, "")
 
 
 def serve(slot, release):
     """Serve a release from a slot."""
-    _file("serving.json").write_text(json.dumps({"slot": slot, "release": release}))
+    _file("slots.json").write_text(json.dumps(_read("slots.json") | {"active": slot, slot: release}))
 
 
 def _read(name):

@@ -1,7 +1,10 @@
-"""A double of _modules/releases.py: a revision's id is its name."""
+"""A double of _modules/releases.py: a revision's commit is the hash of its name."""
+
+import hashlib
 
 
 def resolve(source, revision, mirror):
     """As the original."""
     __salt__["doubles.act"]("resolve")
-    return {"id": revision, "commit": revision * 2}
+    commit = hashlib.sha1(revision.encode()).hexdigest()
+    return {"id": commit[:12], "commit": commit}

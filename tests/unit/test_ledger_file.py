@@ -1,0 +1,107 @@
+"""What is deployed, what is being deployed and what was tried, as the master keeps it."""
+
+import json
+
+import ledger_file
+import pytest
+from salt.exceptions import CommandExecutionError
+
+V1 = {"id": "1a2b3c4d5e6f", "commit": "1a2b3c4d5e6f" + "0" * 28, "revision": "v1"}
+V2 = {"id": "2a2b3c4d5e6f", "commit": "2a2b3c4d5e6f" + "0" * 28, "revision": "v2"}
+
+
+def attempt(release, token="1"):
+    before = {"web1": {"slot": "blue", "release": ""}}
+    return {"token": token, "who": "ann", "started": ledger_file.now(), "release": release, "before": before}
+
+
+def deploy(folder, release):
+    ledger_file.begin(folder, "shop", attempt(release))
+    ledger_file.succeed(folder, "shop", {"stage": 1.5})
+
+
+def test_before_a_first_deploy_nothing_is_deployed(tmp_path):
+    assert ledger_file.read(tmp_path, "shop") == {"deployed": {}, "in_progress": {}, "history": []}
+    assert ledger_file.deployed(tmp_path / "missing") == {}
+
+
+def test_a_deploy_that_succeeds_is_deployed_and_in_the_history(tmp_path):
+    deploy(tmp_path, V1)
+    ledger = ledger_file.read(tmp_path, "shop")
+    assert ledger["deployed"] == V1
+    assert ledger["in_progress"] == {}
+    assert ledger["history"][0]["result"] == "deployed"
+    assert ledger["history"][0]["phases"] == {"stage": 1.5}
+    assert ledger_file.deployed(tmp_path) == {"shop": V1}
+
+
+def test_a_deploy_in_progress_is_not_deployed_yet(tmp_path):
+    deploy(tmp_path, V1)
+    ledger_file.begin(tmp_path, "shop", attempt(V2))
+    assert ledger_file.deployed(tmp_path) == {"shop": V1}
+
+
+def test_a_deploy_that_fails_leaves_deployed_what_was(tmp_path):
+    deploy(tmp_path, V1)
+    ledger_file.begin(tmp_path, "shop", attempt(V2))
+    ledger_file.fail(tmp_path, "shop", "web2 failed", {})
+    ledger = ledger_file.read(tmp_path, "shop")
+    assert ledger["deployed"] == V1
+    assert ledger["in_progress"] == {}
+    assert (ledger["history"][-1]["result"], ledger["history"][-1]["reason"]) == ("failed", "web2 failed")
+
+
+def test_a_deploy_that_never_ended_is_in_the_history_as_failed(tmp_path):
+    ledger_file.begin(tmp_path, "shop", attempt(V1, token="killed"))
+    assert ledger_file.begin(tmp_path, "shop", attempt(V2))["token"] == "killed"
+    ledger = ledger_file.read(tmp_path, "shop")
+    assert ledger["history"][-1]["revision"] == "v1"
+    assert "killed" in ledger["history"][-1]["reason"]
+
+
+def test_a_deploy_that_found_nothing_to_do_leaves_no_trace(tmp_path):
+    deploy(tmp_path, V1)
+    before = ledger_file.read(tmp_path, "shop")
+    ledger_file.begin(tmp_path, "shop", attempt(V1))
+    ledger_file.forget(tmp_path, "shop")
+    assert ledger_file.read(tmp_path, "shop") == before
+
+
+def test_the_history_does_not_grow_for_ever(tmp_path):
+    for number in range(ledger_file.HISTORY + 5):
+        deploy(tmp_path, V1 | {"revision": f"v{number}"})
+    history = ledger_file.read(tmp_path, "shop")["history"]
+    assert len(history) == ledger_file.HISTORY
+    assert history[-1]["revision"] == f"v{ledger_file.HISTORY + 4}"
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"deployed": {}}'])
+def test_a_damaged_ledger_is_an_error_that_says_what_to_do(tmp_path, content):
+    (tmp_path / "shop.json").write_text(content)
+    for ask in (lambda: ledger_file.read(tmp_path, "shop"), lambda: ledger_file.deployed(tmp_path)):
+        with pytest.raises(CommandExecutionError, match="restore it from a backup"):
+            ask()
+
+
+@pytest.mark.parametrize("app", ["", "../etc", "a/b", "..", ".shop"])
+def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path, app):
+    with pytest.raises(CommandExecutionError, match="not the name of an app"):
+        ledger_file.read(tmp_path, app)
+
+
+def test_the_file_is_not_for_everybody(tmp_path):
+    deploy(tmp_path, V1)
+    assert (tmp_path / "shop.json").stat().st_mode & 0o777 == 0o640
+
+
+def test_the_pillar_always_says_what_is_released(load, tmp_path):
+    module = load("_pillar/ledger.py", slipway_dir=str(tmp_path))
+    assert module.ext_pillar("web1", {}, {}) == {"releases": {}}
+    deploy(tmp_path, V1)
+    assert module.ext_pillar("web1", {}, {}) == {"releases": {"shop": V1}}
+
+
+def test_the_runner_shows_the_ledger(load, tmp_path):
+    deploy(tmp_path, V1)
+    shown = load("_runners/ledger.py", slipway_dir=str(tmp_path)).show("shop")
+    assert shown == json.loads((tmp_path / "shop.json").read_text())

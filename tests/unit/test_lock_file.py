@@ -1,0 +1,79 @@
+"""The lock of an app."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import lock_file
+import pytest
+from salt.exceptions import CommandExecutionError
+
+
+def acquire(folder, token="1", owner="ann", seconds=60):
+    return lock_file.acquire(folder, "shop", token, owner, "deploy v1", seconds)
+
+
+def test_a_free_lock_is_taken_and_shown(tmp_path):
+    assert lock_file.show(tmp_path, "shop") == {}
+    assert acquire(tmp_path) == {}
+    lock = lock_file.show(tmp_path, "shop")
+    assert (lock["owner"], lock["token"], lock["reason"], lock["expired"]) == ("ann", "1", "deploy v1", False)
+
+
+def test_a_held_lock_is_refused_with_its_owner_and_the_way_out(tmp_path):
+    acquire(tmp_path)
+    with pytest.raises(CommandExecutionError) as refused:
+        acquire(tmp_path, token="2", owner="bob")
+    for words in ("ann", "deploy v1", "since 2", "expires at 2", "salt-run lock.release shop"):
+        assert words in str(refused.value)
+    assert lock_file.is_held(tmp_path, "shop", "1")
+
+
+def test_an_expired_lock_is_taken_over_and_its_owner_named(tmp_path):
+    acquire(tmp_path, seconds=0)
+    assert acquire(tmp_path, token="2", owner="bob")["owner"] == "ann"
+    assert lock_file.is_held(tmp_path, "shop", "2")
+
+
+def test_who_lost_the_lock_cannot_release_it(tmp_path):
+    acquire(tmp_path, seconds=0)
+    acquire(tmp_path, token="2")
+    assert lock_file.release(tmp_path, "shop", "1") == {}
+    assert lock_file.is_held(tmp_path, "shop", "2")
+
+
+def test_the_owner_releases_it(tmp_path):
+    acquire(tmp_path)
+    assert lock_file.release(tmp_path, "shop", "1")["owner"] == "ann"
+    assert lock_file.show(tmp_path, "shop") == {}
+
+
+def test_of_many_who_ask_at_once_one_gets_it(tmp_path):
+    acquire(tmp_path, token="stale", seconds=0)
+
+    def try_it(number):
+        try:
+            acquire(tmp_path, token=str(number))
+        except CommandExecutionError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(16) as pool:
+        assert sum(pool.map(try_it, range(64))) == 1
+
+
+def test_an_operator_releases_any_lock(load, tmp_path):
+    acquire(tmp_path)
+    runner = load("_runners/lock.py", slipway_dir=str(tmp_path))
+    assert runner.show("shop")["owner"] == "ann"
+    assert runner.release("shop")["owner"] == "ann"
+    assert runner.release("shop") == {}
+
+
+def test_the_locks_of_two_apps_are_two(tmp_path):
+    acquire(tmp_path)
+    assert lock_file.acquire(tmp_path, "blog", "2", "bob", "deploy v1", 60) == {}
+
+
+def test_a_damaged_lock_is_an_error_that_says_what_to_do(tmp_path):
+    (tmp_path / "shop.lock").write_text("{")
+    with pytest.raises(CommandExecutionError, match="remove it if nothing of shop is being deployed"):
+        acquire(tmp_path)
