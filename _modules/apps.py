@@ -6,6 +6,9 @@ Everything here reads ``__pillar__`` through ``app_spec``; nothing is changed on
 
 import app_spec
 
+# On a host with several roles an app finds its database ready.
+ORDER = ("database", "app", "balancer")
+
 
 def specs():
     """
@@ -49,7 +52,7 @@ def spec(name):
 
 def roles():
     """
-    Return the roles of this host, as ``pillar/hosts.yaml`` gives them.
+    Return the roles of this host, in the order in which they need each other.
 
     CLI Example:
 
@@ -57,7 +60,7 @@ def roles():
 
         salt web1 apps.roles
     """
-    return list(_host(_fleet()).roles)
+    return sorted(_host(_fleet()).roles, key=ORDER.index)
 
 
 def hosts():

@@ -237,9 +237,7 @@ def _restart_in_place(slot, release, path, health):
     try:
         _await_good_answers(slot, release, path, health)
     except CommandExecutionError as error:
-        raise CommandExecutionError(
-            _reason(slot, release, error, "it has the traffic and was left as it is")
-        ) from error
+        raise CommandExecutionError(_reason(slot, release, error, "it has the traffic, and stays")) from error
 
 
 def _start_if_dead(slot):

@@ -46,13 +46,15 @@ def ask(door, path, host, timeout):
     try:
         connection.request("GET", path, headers=headers)
         response = connection.getresponse()
-        response.read(LONGEST_BODY)
+        body = response.read(LONGEST_BODY)
     except TimeoutError:
         return Answer(error=f"no answer within {timeout:g} s")
     except (OSError, http.client.HTTPException) as error:
         return Answer(error=str(error) or type(error).__name__)
     finally:
         connection.close()
+    if response.length and len(body) < LONGEST_BODY:
+        return Answer(error="the answer broke off")
     return Answer(response.status, response.getheader("X-Release", ""))
 
 

@@ -25,19 +25,27 @@ def check_name(name):
     return name
 
 
-def read(pillar):
-    """``{name: address}`` of the inventory of a pillar folder. Raises LabError when there is none."""
+def load(pillar):
+    """The inventory of a pillar folder, ``{name: {"address", "roles"}}``. Raises LabError when there is none."""
     file = Path(pillar) / "hosts.yaml"
     try:
         import yaml
     except ImportError:
         raise LabError("Python's yaml module is missing: apt-get install python3-yaml") from None
     try:
-        hosts = yaml.safe_load(file.read_text())
+        return yaml.safe_load(file.read_text())
     except FileNotFoundError:
         raise LabError(f"{file}: there is no inventory: name another folder with --pillar") from None
-    hosts = hosts.get("hosts", hosts)
-    return {name: host["address"] for name, host in hosts.items()}
+
+
+def read(pillar):
+    """``{name: address}`` of the inventory of a pillar folder."""
+    return {name: host["address"] for name, host in load(pillar).items()}
+
+
+def with_role(pillar, role):
+    """The names of the hosts that have ``role``, in the order of the inventory."""
+    return [name for name, host in load(pillar).items() if role in host["roles"]]
 
 
 def network_of(hosts):

@@ -143,19 +143,33 @@ class Lab:
         First until all of them are connected: a `test.ping` before that waits for its whole time-out.
         """
         names = list(self.hosts())
-        master = self.host(MASTER)
         with self.steps.step("salt", f"{len(names)} minions connected"):
-            connected = lambda: network.established(master.leader(), PUBLISH_PORT) >= len(names)  # noqa: E731
-            wait_until(connected, "minions connected to the master", 60)
+            self._wait_for_none(self._unconnected, "not connected to the master")
         with self.steps.step("salt", "all minions answer"):
-            wait_until(lambda: self._answering(names) == set(names), "all minions answer test.ping", 60)
+            self._wait_for_none(self._silent, "no answer to test.ping")
 
-    def _answering(self, names):
-        """Which of ``names`` answer a `test.ping`."""
+    def _wait_for_none(self, missing, what, timeout=60):
+        """Until ``missing`` returns no host; raises LabError naming those left, with the log of the first."""
+        try:
+            wait_until(lambda: not missing(), what, timeout)
+        except LabError as error:
+            late = missing() or [MASTER]
+            log = self.run(late[0], ["journalctl", "--no-pager", "--lines=15", "--unit=salt-*"], check=False).stdout
+            raise LabError(f"{', '.join(late)}: {error}\n{log}") from None
+
+    def _unconnected(self):
+        """The hosts whose minion is not connected to the master."""
+        connected = network.peers(self.host(MASTER).leader(), PUBLISH_PORT)
+        return [host.name for host in self.hosts().values() if host.address not in connected]
+
+    def _silent(self):
+        """The hosts whose minion does not answer a `test.ping`."""
+        names = list(self.hosts())
         done = self.salt("salt", "--static", "--out=json", "-t", "3", "-L", ",".join(names), "test.ping", check=False)
         with contextlib.suppress(ValueError):
-            return {name for name, answer in json.loads(done.stdout).items() if answer is True}
-        return set()
+            answers = json.loads(done.stdout)
+            return [name for name in names if answers.get(name) is not True]
+        return names
 
     def _make_repository(self):
         """The example project as a git repository that the master serves, made once."""

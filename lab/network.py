@@ -3,6 +3,8 @@
 import contextlib
 import re
 import shutil
+import socket
+import struct
 import subprocess
 from pathlib import Path
 
@@ -11,6 +13,9 @@ from lab.system import STATE, command, locked
 FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 # What FORWARD said before the first lab came: the last one gives it back.
 REMEMBERED = STATE / "ip_forward"
+
+# TCP_ESTABLISHED of the kernel's net/tcp_states.h, as /proc/net/tcp prints it
+ESTABLISHED = "01"
 
 RULES = """
 table ip {name}
@@ -96,11 +101,12 @@ def carry(cable, wanted):
     command("ip", "link", "set", cable, "up" if wanted else "down")
 
 
-def established(pid, port):
-    """How many TCP connections to local ``port`` are open in the network of the process ``pid``."""
-    count = 0
+def peers(pid, port):
+    """The addresses that have a TCP connection to local ``port`` in the network of the process ``pid``."""
+    found = set()
     with contextlib.suppress(OSError):
         for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]:
-            local, _, state = line.split()[1:4]
-            count += state == "01" and int(local.rpartition(":")[2], 16) == port
-    return count
+            local, remote, state = line.split()[1:4]
+            if state == ESTABLISHED and int(local.rpartition(":")[2], 16) == port:
+                found.add(socket.inet_ntoa(struct.pack("=I", int(remote.partition(":")[0], 16))))
+    return found

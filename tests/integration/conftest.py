@@ -8,7 +8,11 @@ import getpass
 import hashlib
 import json
 import logging
+import os
 import shutil
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -58,8 +62,17 @@ class Fleet:
         return self.master.salt_run_cli(timeout=120).run(*arguments, **keywords)
 
     def deploy(self, revision, *arguments, app="shop"):
-        pillar = json.dumps({"app": app, "revision": revision})
-        return self.run("state.orchestrate", "orch.deploy", f"pillar={pillar}", *arguments)
+        return self.run(*self._deploy(revision, app), *arguments)
+
+    def kill_deploy(self, revision, when):
+        """Begin a deploy, and kill its process as soon as ``when()`` is true."""
+        argv = self.master.salt_run_cli().cmdline(*self._deploy(revision, "shop"))
+        process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        while not when():
+            assert process.poll() is None
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
     def provision(self):
         return self.run("state.orchestrate", "orch.provision")
@@ -96,6 +109,10 @@ class Fleet:
             self.script(host)
             self._file(host, "log.jsonl").write_text("")
             self._file(host, "slots.json").write_text(json.dumps({"active": "blue", "blue": release("one")["id"]}))
+
+    @staticmethod
+    def _deploy(revision, app):
+        return "state.orchestrate", "orch.deploy", "pillar=" + json.dumps({"app": app, "revision": revision})
 
     def _file(self, host, name):
         return Path(self.minions[host].config["root_dir"], name)

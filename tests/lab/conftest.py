@@ -106,7 +106,7 @@ def failed(results):
 
 @pytest.fixture(scope="session")
 def site():
-    lab = Lab(name="slipwaytest", prefix=TEST_NET)
+    lab = Lab(name="labtest", prefix=TEST_NET)
     try:
         lab.up()
         yield Site(lab)

@@ -36,8 +36,7 @@ def call(tmp_path):
 
 
 def _options(folder, host):
-    options = salt.config.minion_config(None)
-    options |= salt.config.apply_minion_config(
+    return salt.config.apply_minion_config(
         {
             "id": host,
             "root_dir": str(folder),
@@ -56,4 +55,3 @@ def _options(folder, host):
             "grains": {"os": "Debian", "osrelease": "12", "num_cpus": 2, "id": host},
         }
     )
-    return options

@@ -1,4 +1,4 @@
-"""The whole tree for each example inventory: it renders, every requisite is found, and the order is the expected one."""
+"""The whole tree for each example inventory: it renders, every requisite is found, and the order is as expected."""
 
 import os
 from pathlib import Path
@@ -27,4 +27,4 @@ def test_a_host_gets_the_states_of_its_roles_in_order(call, path, host):
     if os.environ.get("UPDATE_GOLDEN"):
         golden.parent.mkdir(exist_ok=True)
         golden.write_text("".join(lines), encoding="utf-8")
-    assert "".join(lines) == golden.read_text(encoding="utf-8"), "make golden writes the files anew"
+    assert "".join(lines) == golden.read_text(encoding="utf-8"), "UPDATE_GOLDEN=1 writes the files anew"

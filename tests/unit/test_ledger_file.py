@@ -2,9 +2,10 @@
 
 import json
 
-import ledger_file
 import pytest
 from salt.exceptions import CommandExecutionError
+
+import ledger_file
 
 V1 = {"id": "1a2b3c4d5e6f", "commit": "1a2b3c4d5e6f" + "0" * 28, "revision": "v1"}
 V2 = {"id": "2a2b3c4d5e6f", "commit": "2a2b3c4d5e6f" + "0" * 28, "revision": "v2"}

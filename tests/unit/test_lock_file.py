@@ -2,9 +2,10 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-import lock_file
 import pytest
 from salt.exceptions import CommandExecutionError
+
+import lock_file
 
 
 def acquire(folder, token="1", owner="ann", seconds=60):

@@ -1,8 +1,9 @@
 """The order in which hosts get a release."""
 
-import waves
 from hypothesis import given
 from hypothesis import strategies as st
+
+import waves
 
 
 def names(count):

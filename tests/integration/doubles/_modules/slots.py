@@ -1,3 +1,4 @@
+# ruff: noqa: F821  Salt injects its dunders when it loads a module.
 """A double of _modules/slots.py."""
 
 

@@ -1,3 +1,4 @@
+# ruff: noqa: F821  Salt injects its dunders when it loads a module.
 """A state that stands for everything that an SLS of salt/app does on a host."""
 
 from salt.exceptions import CommandExecutionError

@@ -1,0 +1,132 @@
+"""What an app is told about its client, by the real Nginx of a balancer in front of the real Nginx of an app host."""
+
+import http.client
+import http.server
+import json
+import shutil
+import socket
+import socketserver
+import subprocess
+import threading
+import time
+
+import pytest
+from conftest import INVENTORIES, TREE, inventory
+
+pytestmark = pytest.mark.skipif(not shutil.which("nginx"), reason="nginx is not installed")
+
+FORGED = {
+    "X-Forwarded-For": "6.6.6.6",
+    "X-Forwarded-Proto": "https",
+    "X-Real-IP": "6.6.6.6",
+    "X-Forwarded-Host": "evil",
+}
+
+
+class Echo(http.server.BaseHTTPRequestHandler):
+    """Answers with the headers of the request."""
+
+    def do_GET(self):
+        body = json.dumps(dict(self.headers)).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+class Backend(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+
+    def get_request(self):
+        return super().get_request()[0], ("unix", 0)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def ports(tmp_path, call):
+    """The ports of the balancer and of the app host; the app answers with the headers that it gets."""
+    backend = Backend(str(tmp_path / "web.sock"), Echo)
+    threading.Thread(target=backend.serve_forever, args=(0.05,), daemon=True).start()
+    pillar = inventory(next(path for path in INVENTORIES if path.stem == "lab"))
+    edge, door = free_port(), free_port()
+    (app,), (site,) = call(pillar, "web1", "apps.specs"), call(pillar, "lb1", "apps.sites")
+    app["front"], site["upstreams"] = str(tmp_path / "web.sock"), [{"host": "web1", "address": "127.0.0.1"}]
+    servers = [
+        start(tmp_path / "edge", edge, call, pillar, "balancer/site.conf", {"site": site}, upstream=door),
+        start(tmp_path / "door", door, call, pillar, "app/site.conf", {"app": app}),
+    ]
+    yield edge, door
+    for server in servers:
+        server.terminate()
+        server.wait()
+    backend.shutdown()
+    backend.server_close()
+
+
+def start(folder, port, call, pillar, site, context, upstream=0):
+    """An Nginx with our templates, of which only the ports, the user and the places of its own files are others."""
+    (folder / "sites").mkdir(parents=True)
+    (folder / "mime.types").write_text("types { text/css css; }\n", encoding="utf-8")
+    for source, target, values in [
+        ("nginx/nginx.conf", "nginx.conf", {"proxies": []}),
+        (site, "sites/shop.conf", context),
+    ]:
+        path = str(TREE / "salt" / source)
+        text = str(call(pillar, "web1", "slsutil.renderer", path, default_renderer="jinja", **values))
+        text = text.replace("listen 80", f"listen 127.0.0.1:{port}").replace("127.0.0.1:80 ", f"127.0.0.1:{upstream} ")
+        text = text.replace("user www-data;", "user root;").replace("/run/nginx.pid", str(folder / "pid"))
+        (folder / target).write_text(text.replace("/var/log/nginx", str(folder)), encoding="utf-8")
+    server = subprocess.Popen(["nginx", "-c", folder / "nginx.conf", "-g", "daemon off;"])
+    for _ in range(100):
+        with socket.socket() as attempt:
+            if attempt.connect_ex(("127.0.0.1", port)) == 0:
+                return server
+        time.sleep(0.05)
+    raise AssertionError("nginx does not listen")
+
+
+def seen(port, source, headers):
+    """The headers that the app got of a request from the address ``source``."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, source_address=(source, 0), timeout=5)
+    connection.request("GET", "/", headers={"Host": "shop.lab.test", **headers})
+    answer = json.loads(connection.getresponse().read())
+    connection.close()
+    return answer
+
+
+def test_what_a_client_forges_does_not_get_past_the_balancer(ports):
+    headers = seen(ports[0], "127.0.0.2", FORGED)
+    assert {name: headers[name] for name in FORGED} == {
+        "X-Forwarded-For": "127.0.0.2",
+        "X-Forwarded-Proto": "http",
+        "X-Real-IP": "127.0.0.2",
+        "X-Forwarded-Host": "shop.lab.test",
+    }
+
+
+def test_what_a_client_forges_does_not_get_past_an_app_host_either(ports):
+    headers = seen(ports[1], "127.0.0.2", FORGED)
+    assert (headers["X-Forwarded-For"], headers["X-Forwarded-Proto"]) == ("127.0.0.2", "http")
+
+
+def test_a_proxy_is_believed_who_the_client_is_and_how_it_came(ports):
+    headers = seen(ports[1], "127.0.0.1", {"X-Forwarded-For": "203.0.113.7", "X-Forwarded-Proto": "https"})
+    assert (headers["X-Forwarded-For"], headers["X-Forwarded-Proto"]) == ("203.0.113.7", "https")
+
+
+def test_the_host_reaches_the_app_through_both(ports):
+    assert seen(ports[0], "127.0.0.2", {})["Host"] == "shop.lab.test"
+
+
+def test_a_host_that_no_site_has_is_misdirected(ports):
+    connection = http.client.HTTPConnection("127.0.0.1", ports[1], timeout=5)
+    connection.request("GET", "/", headers={"Host": "other.test"})
+    assert connection.getresponse().status == 421

@@ -1,0 +1,62 @@
+"""Whether a host is able to take a release."""
+
+import socket
+
+import pytest
+from salt.exceptions import CommandExecutionError
+
+import module_digest
+
+SERVING = {"slot": "blue", "release": "old", "since": ""}
+
+
+@pytest.fixture
+def door():
+    """A database that listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.fixture
+def report(load, tmp_path, door):
+    def make(app="shop", port=0, nginx="1", supervisor=dict, space=0):
+        database = {"host": "db1", "address": "127.0.0.1", "port": port or door}
+        spec = {"name": "shop", "paths": {"home": str(tmp_path / "missing/shop")}, "databases": [database]}
+        salt = {"apps.specs": lambda: [spec], "slots.serving": lambda app: SERVING, "supervisor.programs": supervisor}
+        module = load("_modules/preflight.py", salt=salt)
+        module.DISK_SPACE, module.NGINX_PID = space, tmp_path / "nginx.pid"
+        module.NGINX_PID.write_text(nginx)
+        return module.report(app)
+
+    return make
+
+
+def test_a_host_that_is_well_has_no_problem_and_says_what_it_serves(report):
+    answer = report()
+    assert answer["problems"] == []
+    assert answer["serving"] == SERVING
+
+
+def test_a_host_without_the_app_is_asked_for_its_clock_only(report):
+    assert report(app="blog", nginx="no")["problems"] == []
+
+
+def test_every_problem_is_reported(report):
+    def broken():
+        raise CommandExecutionError("Supervisor does not run")
+
+    problems = "\n".join(report(port=1, nginx="no", supervisor=broken, space=2**80)["problems"])
+    for words in ("MiB are free in", "is PostgreSQL up on db1?", "Supervisor does not run", "Nginx does not run"):
+        assert words in problems
+
+
+def test_a_host_with_the_masters_modules_has_its_digest_and_the_first_root_wins(load, tmp_path):
+    for path, text in {"a/_modules/x.py": "1", "b/_modules/x.py": "2", "b/_utils/y.py": "3"}.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    for path, text in {"ext/modules/x.py": "1", "ext/utils/y.py": "3"}.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    host = load("_modules/preflight.py", extension_modules=str(tmp_path / "ext"))
+    assert host.modules() == module_digest.of_tree([tmp_path / "a", tmp_path / "b"])
+    assert host.modules() != module_digest.of_tree([tmp_path / "b"])

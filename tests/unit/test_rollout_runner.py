@@ -1,0 +1,91 @@
+"""The plan of an orchestration."""
+
+import pytest
+
+ADDRESS = "10.0.0."
+APP = {
+    "source": {"git": "https://git.example.com/shop.git"},
+    "revision": "v1",
+    "domains": ["shop.example.com"],
+    "rollout": {"canary": 1, "wave": 2},
+}
+COMMIT = "1a2b3c4d5e6f" + "0" * 28
+
+
+@pytest.fixture
+def plan(load, monkeypatch):
+    def make(hosts, answer=None, app="shop", revision="v2"):
+        module = load("_runners/rollout.py")
+        addressed = enumerate(hosts.items(), 10)
+        inventory = {name: {"address": f"{ADDRESS}{number}", "roles": roles} for number, (name, roles) in addressed}
+        pillar = {"hosts": inventory, "apps": {"shop": APP}}
+        module.__salt__ = {"pillar.show_pillar": lambda: pillar}
+        answer = answer or {"ret": {"id": COMMIT[:12], "commit": COMMIT}, "retcode": 0}
+
+        class Client:
+            def cmd(self, tgt, fun, arg, tgt_type, full_return):
+                assert (tgt, fun, arg[1]) == (["web1"], "releases.resolve", revision or "v1")
+                return {"web1": answer} if answer != "silence" else {}
+
+        monkeypatch.setattr(module.salt.client, "get_local_client", lambda mopts: Client())
+        return module.plan(app, revision)
+
+    return make
+
+
+HOSTS = {"web1": ["app"], "web2": ["app"], "web3": ["app"], "web4": ["app"], "db1": ["database"], "lb1": ["balancer"]}
+
+
+def test_each_wave_requires_the_step_before(plan):
+    planned = plan(HOSTS)
+    assert planned["problems"] == []
+    assert [(wave["id"], wave["after"], wave["hosts"]) for wave in planned["waves"]] == [
+        ("activate-1", "migrate", ["web1"]),
+        ("activate-2", "activate-1", ["web2", "web3"]),
+        ("activate-3", "activate-2", ["web4"]),
+    ]
+    assert planned["activated"] == "activate-3"
+
+
+def test_one_host_resolves_the_revision_for_all(plan):
+    planned = plan(HOSTS)
+    release = {"id": COMMIT[:12], "commit": COMMIT, "revision": "v2"}
+    assert planned["release"] == release
+    assert planned["pillar"] == {"releases": {"shop": release}}
+    assert planned["questions"]["folder"] == f"/srv/shop/releases/{COMMIT[:12]}"
+
+
+def test_without_a_revision_it_is_the_one_of_the_pillar(plan):
+    assert plan(HOSTS, revision="")["release"]["revision"] == "v1"
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        ("silence", "web1: it does not answer"),
+        ({"ret": "ERROR: no revision v2", "retcode": 1}, "web1: no revision v2"),
+        ({"ret": "'releases.resolve' is not available.", "retcode": 254}, "is not available"),
+    ],
+)
+def test_a_revision_that_cannot_be_resolved_is_a_problem_and_no_exception(plan, answer, sentence):
+    planned = plan(HOSTS, answer)
+    assert sentence in planned["problems"][0]
+    assert planned["waves"] == []
+
+
+def test_a_plan_with_a_problem_has_the_same_keys(plan):
+    assert set(plan(HOSTS, app="shpo")) == set(plan(HOSTS))
+
+
+def test_hosts_are_provisioned_once_databases_first(plan, load):
+    plan(HOSTS)
+    module = load("_runners/rollout.py")
+    hosts = {"all1": ["app", "database"], "web2": ["app"], "lb1": ["balancer"]}
+    inventory = {name: {"address": f"{ADDRESS}{n}", "roles": roles} for n, (name, roles) in enumerate(hosts.items(), 1)}
+    module.__salt__ = {"pillar.show_pillar": lambda: {"hosts": inventory, "apps": {"shop": APP}}}
+    groups = module.provisioning()["groups"]
+    assert [(group["id"], group["after"], group["hosts"]) for group in groups] == [
+        ("database-hosts", "modules", ["all1"]),
+        ("app-hosts", "database-hosts", ["web2"]),
+        ("balancer-hosts", "app-hosts", ["lb1"]),
+    ]

@@ -1,0 +1,83 @@
+import os
+import socket
+
+import pytest
+
+import slot_record
+
+
+@pytest.fixture
+def slot(tmp_path):
+    path = str(tmp_path / "blue")
+    return {"link": path, "record": f"{path}.json", "socket": f"{path}.sock", "section": {"command": "gunicorn"}}
+
+
+def test_the_slot_whose_socket_the_front_names_is_active(tmp_path, slot):
+    slot_record.point(tmp_path / "web.sock", slot["socket"])
+    assert slot_record.active([slot], tmp_path / "web.sock") == slot
+
+
+def test_without_a_front_no_slot_is_active(tmp_path, slot):
+    assert slot_record.active([slot], tmp_path / "web.sock") is None
+
+
+def test_a_link_is_replaced_and_relative(tmp_path):
+    slot_record.point(tmp_path / "link", tmp_path / "old")
+    slot_record.point(tmp_path / "link", tmp_path / "new")
+    assert os.readlink(tmp_path / "link") == "new"  # noqa: PTH115
+
+
+def test_what_a_crash_left_of_a_link_is_no_obstacle(tmp_path):
+    (tmp_path / ".link.new").symlink_to("half")
+    slot_record.point(tmp_path / "link", tmp_path / "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["link"]
+
+
+def test_a_record_is_read_as_it_was_written(slot):
+    slot_record.write(slot, {"release": "1a2b"})
+    assert slot_record.read(slot) == {"release": "1a2b"}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]"])
+def test_a_record_that_cannot_be_read_is_none(slot, text):
+    with open(slot["record"], "w") as file:
+        file.write(text)
+    assert slot_record.read(slot) == {}
+
+
+def test_forgetting_twice_is_no_error(slot):
+    slot_record.write(slot, {"release": "1a2b"})
+    slot_record.forget(slot)
+    slot_record.forget(slot)
+    assert slot_record.read(slot) == {}
+
+
+def test_a_fingerprint_stays_while_nothing_changes(slot):
+    assert slot_record.fingerprint(slot, "1a2b", ["/nowhere"]) == slot_record.fingerprint(slot, "1a2b", ["/nowhere"])
+
+
+def test_a_fingerprint_differs_with_the_release_the_options_and_a_config_file(tmp_path, slot):
+    config = tmp_path / "config"
+    fingerprints = [slot_record.fingerprint(slot, release, [config]) for release in ("1a2b", "0f1e")]
+    config.write_text("new", encoding="utf-8")
+    fingerprints.append(slot_record.fingerprint(slot, "1a2b", [str(config)]))
+    fingerprints.append(slot_record.fingerprint({**slot, "section": {}}, "1a2b", [str(config)]))
+    assert len(set(fingerprints)) == 4
+
+
+def test_the_folder_of_a_process_is_told():
+    assert slot_record.folder_of(os.getpid()) == os.path.realpath(".")
+
+
+def test_a_process_that_is_gone_has_no_folder():
+    assert slot_record.folder_of(2**22 + 1) == ""
+
+
+def test_connections_that_nobody_has_accepted_wait(slot):
+    with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as client:
+        server.bind(slot["socket"])
+        server.listen()
+        client.connect(slot["socket"])
+        before = slot_record.waiting(slot)
+        server.accept()[0].close()
+        assert (before, slot_record.waiting(slot)) == (1, 0)
