@@ -63,7 +63,7 @@ def _plan(app, revision):
         "app": app.name,
         "apps": [app.name],
         "release": release,
-        "pillar": {"releases": {app.name: release}},
+        "pillar": {"releases": {app.name: release}, "only": app.name},
         "hosts": spec["hosts"],
         "first": spec["hosts"][0],
         "others": [database["host"] for database in spec["databases"]],

@@ -56,7 +56,7 @@ def load(pillar, grains=None):
         raise SpecError("\n".join(problems))
     hosts = tuple(Host(name, host["address"], tuple(host["roles"])) for name, host in values["hosts"].items())
     apps = tuple(_app(name, values, grains) for name in values["apps"])
-    return Fleet(hosts, apps, released="releases" in values)
+    return Fleet(hosts, apps, released="releases" in values, only=values.get("only", ""))
 
 
 def plain(app):

@@ -39,6 +39,8 @@ def settle(pillar, id=None):
         _complete(name, app)
         _agreement(name, app, values.get("secrets", {}).get(name, {}), problems)
     _strangers(values, pillar.get("apps"), problems)
+    if "only" in values and values["only"] not in apps:
+        problems.append(f"only: no app has the name {values['only']!r}: {suggestion(values['only'], list(apps))}")
     if "hosts" in values:
         _addresses(values["hosts"], problems)
         for name, app in apps.items():

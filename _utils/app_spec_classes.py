@@ -202,11 +202,17 @@ class App:
 
 @dataclasses.dataclass(frozen=True)
 class Fleet:
-    """All hosts and all apps. ``released`` is true where the pillar says what is deployed (key ``releases``)."""
+    """
+    All hosts and all apps.
+
+    ``released`` is true where the pillar says what is deployed (key ``releases``), ``only`` names the one app that a
+    deploy is about (empty: no deploy, or every app).
+    """
 
     hosts: tuple
     apps: tuple
     released: bool
+    only: str = ""
 
     def host(self, name):
         """Return the host called ``name``; ``SpecError`` if the inventory has none."""
@@ -217,8 +223,8 @@ class Fleet:
         return self._named(self.apps, name, f"apps: no app has the name {name!r}")
 
     def apps_on(self, name):
-        """Return the apps that run on the host called ``name``."""
-        return tuple(app for app in self.apps if name in app.hosts)
+        """Return the apps that run on the host called ``name``; during a deploy only the one that it is about."""
+        return tuple(app for app in self.apps if name in app.hosts and self.only in ("", app.name))
 
     def databases_on(self, name):
         """Return the databases that the host called ``name`` serves."""

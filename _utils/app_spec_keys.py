@@ -391,4 +391,10 @@ PILLAR = (
         Derived("each app's `revision`"),
         "What is deployed, as the master's ledger gives it. If it is there, an app not in it is not released yet.",
     ),
+    Key(
+        "only",
+        APP_NAME,
+        Derived("every app"),
+        "The one app that hosts see: `orch.deploy` passes it along, so that a deploy leaves the other apps alone.",
+    ),
 )

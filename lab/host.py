@@ -16,9 +16,6 @@ from lab.system import LabError, command, tail, wait_until
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-# systemd.special(7) and systemd(1), "SIGNALS": what asks a system manager for an orderly halt.
-HALT = signal.SIGRTMIN + 3
-
 # Runs in a mount namespace of its own, so that its mounts vanish with the host. `volatile` leaves out every fsync
 # (overlayfs.rst): a lab need not survive the power cut of the machine beneath it. nspawn ends with 133 when the host
 # asked for a reboot.
@@ -140,10 +137,10 @@ class Host:
         Found by the host's network namespace, so that no record can be stale, right after a reboot too.
         """
         try:
-            namespace = os.stat(f"/run/netns/{self.unique}").st_ino
+            namespace = Path("/run/netns", self.unique).stat().st_ino
         except OSError:
             return None
-        pids = sorted(int(entry) for entry in os.listdir("/proc") if entry.isdigit())
+        pids = sorted(int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
         return next((pid for pid in pids if _is_first_of(pid, namespace)), None)
 
     def argv(self, command_line):
@@ -154,16 +151,14 @@ class Host:
         clean = ["env", "-i", "HOME=/root", "LANG=C.UTF-8", f"TERM={os.environ.get('TERM', 'dumb')}", f"PATH={PATH}"]
         return ["nsenter", "--all", f"--target={pid}", "--", *clean, *map(str, command_line)]
 
-    def halt(self, timeout=60):
-        """Shut the host down in order."""
+    def strike(self):
+        """Begin to cut the power; ``kill`` waits for the end."""
         if leader := self.leader():
-            os.kill(leader, HALT)
-        self._wait_for_end(timeout)
+            os.kill(leader, signal.SIGKILL)
 
     def kill(self, timeout=20):
         """Cut the power: every process of the host ends at once."""
-        if leader := self.leader():
-            os.kill(leader, signal.SIGKILL)
+        self.strike()
         self._wait_for_end(timeout)
 
     def _wait_for_end(self, timeout):
@@ -192,7 +187,7 @@ class Host:
 def _is_first_of(pid, namespace):
     """Whether ``pid`` is a living process 1 inside, in the network ``namespace`` (an inode number)."""
     with contextlib.suppress(OSError):
-        if os.stat(f"/proc/{pid}/ns/net").st_ino == namespace:
+        if Path(f"/proc/{pid}/ns/net").stat().st_ino == namespace:
             status = Path(f"/proc/{pid}/status").read_text()
             return bool(re.search(r"^NSpid:.*\s1$", status, re.MULTILINE)) and "State:\tZ" not in status
     return False

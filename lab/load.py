@@ -23,7 +23,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-ORDER = json.dumps({"product": 1, "quantity": 1}).encode()
+ORDER = json.dumps({"product": "assam", "quantity": 1}).encode()
 
 
 @dataclass(frozen=True)

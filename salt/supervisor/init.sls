@@ -21,7 +21,7 @@ supervisor-package:
       - file: supervisor-start-active
       - file: supervisor-after-start
 
-# Where the package was there before. Never a reload or restart of the service: both stop every app.
+# Where the package was there before: a reload or restart of the service would stop every app.
 supervisor-unit:
   module.wait:
     - name: service.systemctl_reload
@@ -36,3 +36,6 @@ supervisor-service:
     - enable: True
     - require:
       - module: supervisor-unit
+    # Restarted only when it was just installed and so runs no app yet.
+    - watch:
+      - pkg: supervisor-package

@@ -107,11 +107,13 @@ def failed(results):
 @pytest.fixture(scope="session")
 def site():
     lab = Lab(name="labtest", prefix=TEST_NET)
+    was_up = bool(lab.hosts())  # by hand, to try something out: then it stays
     try:
         lab.up()
         yield Site(lab)
     finally:
-        lab.down()
+        if not was_up:
+            lab.down()
 
 
 @pytest.fixture(scope="session")

@@ -41,7 +41,7 @@ def test_a_broken_release_fails_no_request_and_v1_is_still_served(serving_v1, br
 
 @pytest.mark.parametrize(
     ("broken", "words"),
-    [("broken-import", "ImportError"), ("broken-health", "/healthz/"), ("broken-migration", "migrat")],
+    [("broken-import", "tea_analytics"), ("broken-health", "/healthz/"), ("broken-migration", "migrat")],
 )
 def test_the_last_lines_of_a_failed_deploy_say_which_host_failed_and_why(serving_v1, broken, words):
     done = serving_v1.deploy(broken)

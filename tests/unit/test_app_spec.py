@@ -252,3 +252,15 @@ def test_a_hundred_apps_on_fifty_hosts_load_quickly():
     start = time.process_time()
     app_spec.load(pillar)
     assert time.process_time() - start < 0.1
+
+
+def test_during_the_deploy_of_one_app_a_host_sees_no_other():
+    pillar = inventory("many")
+    names = [app.name for app in app_spec.load(pillar).apps]
+    host = app_spec.load(pillar).app(names[0]).hosts[0]
+    assert [app.name for app in app_spec.load({**pillar, "only": names[0]}).apps_on(host)] == [names[0]]
+
+
+def test_a_deploy_of_an_app_that_nobody_knows_is_a_mistake():
+    with pytest.raises(app_spec.SpecError, match="only: no app has the name 'shpo': did you mean 'shop'?"):
+        app_spec.load({**minimal(), "only": "shpo"})

@@ -51,7 +51,7 @@ def test_one_host_resolves_the_revision_for_all(plan):
     planned = plan(HOSTS)
     release = {"id": COMMIT[:12], "commit": COMMIT, "revision": "v2"}
     assert planned["release"] == release
-    assert planned["pillar"] == {"releases": {"shop": release}}
+    assert planned["pillar"] == {"releases": {"shop": release}, "only": "shop"}
     assert planned["questions"]["folder"] == f"/srv/shop/releases/{COMMIT[:12]}"
 
 

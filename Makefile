@@ -1,0 +1,44 @@
+# `make` lists what there is.
+.NOTPARALLEL:
+.PHONY: help demo demo-down setup lint unit render integration labtest test bench lock
+
+PYTEST = .venv/bin/python -m pytest
+# pytest ends with 5 when a folder has no tests
+NONE_IS_FINE = || test $$? = 5
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand --tabs=14
+
+demo: ## many real hosts on this machine, serving the example project (Linux, root)
+	@python3 -m lab demo
+
+demo-down: ## end the demo
+	@python3 -m lab down
+
+setup: ## install what the tests need
+	@bin/setup
+
+lint: setup ## ruff: rules and format
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+unit: setup ## pure Python
+	$(PYTEST) tests/unit $(NONE_IS_FINE)
+
+render: setup ## every SLS file, for several inventories
+	$(PYTEST) tests/render $(NONE_IS_FINE)
+
+integration: setup ## real Salt, Supervisor and PostgreSQL, no lab
+	$(PYTEST) tests/integration $(NONE_IS_FINE)
+
+labtest: setup ## real hosts with real traffic (root)
+	$(PYTEST) tests/lab $(NONE_IS_FINE)
+
+test: lint unit render integration labtest ## all of them
+
+bench: setup ## what it costs, measured
+	.venv/bin/python -m bench
+
+lock: setup ## write requirements/test.txt anew from test.in
+	.venv/bin/uv pip compile --quiet --upgrade --no-annotate --no-header \
+	    --overrides requirements/overrides.txt --output-file requirements/test.txt requirements/test.in
