@@ -87,7 +87,8 @@ def migrate(python, folder, settings, user, variables):
     _answers().clear()
     done = _run(["migrate"], python, folder, settings, user, variables, MIGRATE_TIMEOUT)["migrate"]
     if done["error"]:
-        error = CommandExecutionError(f"migrate failed: {command.mask(done['error'])}")
+        at = f" at {done['left'][0]}" if done["left"] else ""
+        error = CommandExecutionError(f"migrate failed{at}:\n{command.mask(done['error'])}")
         error.changes = {"applied": done["applied"]} if done["applied"] else {}
         raise error
     return done["applied"]

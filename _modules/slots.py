@@ -315,7 +315,8 @@ def _await_good_answers(slot, release, path, health):
     while good < health["successes"]:
         if time.monotonic() > end:
             raise CommandExecutionError(
-                f"not {health['successes']} good answers in a row within {health['start_timeout']:g} s: {fault}"
+                f"{health['path']} gave not {health['successes']} good answers in a row"
+                f" within {health['start_timeout']:g} s: {fault}"
             )
         time.sleep(health["interval"] if good else min(STARTING_INTERVAL, health["interval"]))
         pid = _same_process(slot, pid)

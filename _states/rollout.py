@@ -229,7 +229,7 @@ def _sync(hosts):
     digests, _ = _ask(hosts, "preflight.modules")
     differing = [host for host in hosts if digests.get(host) != wanted]
     if differing and not __opts__["test"]:
-        _ask(differing, "saltutil.sync_all")
+        _ask(differing, "saltutil.sync_all", saltenv="base")
         digests, problems = _ask(differing, "preflight.modules")
         problems |= {host: "its modules are not the master's" for host, digest in digests.items() if digest != wanted}
         if problems:

@@ -42,7 +42,7 @@ def pending():
 
 
 def migrate():
-    """The migrations that were applied now, and the error that ended it, if one did."""
+    """The migrations that were applied now, those that are left, and the error that ended it, if one did."""
     from django.core.management import call_command
 
     with _alone():
@@ -53,7 +53,7 @@ def migrate():
         except Exception:
             error = _reason()
         left = pending() if before else []
-    return {"applied": [name for name in before if name not in left], "error": error}
+    return {"applied": [name for name in before if name not in left], "left": left, "error": error}
 
 
 def static_root():

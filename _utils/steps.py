@@ -4,6 +4,8 @@ What the steps of an orchestration came to, read from ``__running__``, which Sal
 A step is one state of the orchestration: ``salt.state`` and ``salt.function`` hold what each host returned.
 """
 
+from collections.abc import Mapping
+
 # As many as a traceback of Python needs to show where it happened.
 LINES = 15
 
@@ -77,9 +79,11 @@ def _reason(returned):
         return "it did not answer"
     if isinstance(returned, str):
         return _short(returned)
-    if not hasattr(returned, "values"):
-        return _short("\n".join(str(line) for line in returned))
-    states = [state for state in _in_order(returned) if state["result"] is False and state.get("__state_ran__", True)]
+    if not isinstance(returned, Mapping):
+        return _short("\n".join(str(line) for line in returned)) if isinstance(returned, list) else ""
+    # What a function of salt.function returned is no failure by itself: only states say so.
+    states = {name: state for name, state in returned.items() if isinstance(state, Mapping) and "__run_num__" in state}
+    states = [state for state in _in_order(states) if state["result"] is False and state.get("__state_ran__", True)]
     return "\n".join(f"{state['__id__']}: {_short(state['comment'])}" for state in states)
 
 

@@ -4,9 +4,9 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import os
 import re
 import subprocess
-import tempfile
 from pathlib import Path
 
 from lab.system import CACHE, TREE, LabError, command, locked, tail, write
@@ -183,7 +183,11 @@ def _build(wanted, file, steps):
 @contextlib.contextmanager
 def _memory():
     """A folder in memory for the build (0.8 GB): to delete that many files from a disk took 9 s of 35."""
-    folder = Path(tempfile.mkdtemp(prefix="slipway-image-"))
+    folder = CACHE / "build"
+    folder.mkdir(exist_ok=True)
+    # what a build that was killed has left
+    while os.path.ismount(folder):
+        command("umount", "--lazy", folder)
     try:
         command("mount", "-t", "tmpfs", "-o", "mode=755,size=3g", "slipway-image", folder)
         yield folder

@@ -23,6 +23,8 @@ lock-{{ app }}:
 modules:
   salt.function:
     - name: saltutil.sync_all
+    # Named, because without it the host renders top.sls first, which needs the modules that are about to come.
+    - kwarg: {saltenv: base}
     - tgt: {{ plan.hosts | json }}
     - tgt_type: list
     - expect_minions: True

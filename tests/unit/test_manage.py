@@ -183,7 +183,7 @@ def test_hosts_that_migrate_a_postgresql_at_once_take_turns(monkeypatch):
     holder = SimpleNamespace(cursor=lambda: nullcontext(cursor), close=lambda: seen.append("closed"))
     monkeypatch.setattr(django.db, "connection", SimpleNamespace(vendor="postgresql", copy=lambda: holder))
     monkeypatch.setattr(django_steps, "pending", lambda: seen.append("pending") or [])
-    assert django_steps.migrate() == {"applied": [], "error": ""}
+    assert django_steps.migrate() == {"applied": [], "left": [], "error": ""}
     assert seen == [("SELECT pg_advisory_lock(%s)", [django_steps.LOCK]), "pending", "closed"]
 
 

@@ -1,0 +1,45 @@
+"""What an orchestration says of its steps."""
+
+import pytest
+
+import steps
+
+
+def step(name, number, result, ret=None, comment=""):
+    changes = {} if ret is None else {"out": "highstate", "ret": ret}
+    return {"__id__": name, "__run_num__": number, "result": result, "changes": changes, "comment": comment}
+
+
+def state(name, result, comment, number=0):
+    return {"__id__": name, "__run_num__": number, "result": result, "comment": comment, "changes": {}}
+
+
+def test_the_first_failed_step_is_the_reason():
+    running = {"b": step("migrate", 2, False, comment="later"), "a": step("stage", 1, False, comment="no space left")}
+    assert steps.failed(running) == {"step": "stage", "hosts": {}, "reason": "no space left"}
+
+
+def test_the_reason_of_a_host_is_the_comment_of_its_failed_state():
+    returned = {"x": state("shop-user", True, "fine"), "y": state("shop-active", False, "no answer", 1)}
+    failure = steps.failed({"a": step("activate-1", 1, False, {"web1": returned})})
+    assert steps.sentence(failure) == "web1 failed at the step activate-1: shop-active: no answer"
+
+
+@pytest.mark.parametrize(
+    ("returned", "hosts"),
+    [
+        (False, {"web1": "it did not answer"}),
+        ("Minion did not return", {"web1": "Minion did not return"}),
+        (["Rendering SLS failed"], {"web1": "Rendering SLS failed"}),
+        ({"modules": ["modules.apps"]}, {}),
+        (True, {}),
+    ],
+)
+def test_whatever_a_host_returns_can_be_told(returned, hosts):
+    assert steps.failed({"a": step("modules", 1, False, {"web1": returned})})["hosts"] == hosts
+
+
+def test_a_long_reason_keeps_its_first_line_and_its_last_ones():
+    comment = "\n".join(f"line {number}" for number in range(100))
+    reason = steps.failed({"a": step("stage", 1, False, comment=comment)})["reason"].splitlines()
+    assert (reason[0], reason[1], reason[-1], len(reason)) == ("line 0", "...", "line 99", steps.LINES + 1)
