@@ -28,7 +28,9 @@ def listener(tmp_path):
                 peer = server.accept()[0]
             except OSError:
                 return
-            peer.recv(65536)
+            question = b""
+            while not question.endswith((b"</methodCall>", b"</methodCall>\n")):
+                question += peer.recv(65536)
             peer.sendall(content)
             peer.close()
 
