@@ -218,7 +218,9 @@ def _slot(slot, name, app, paths, gunicorn, variables):
             "autorestart": "true",
             # Five times the 2 s that the Django of our measurements took to import: dying sooner is a failed start.
             "startsecs": "10",
-            "startretries": "1",
+            # A release that serves and dies, with its database say, is started again for about a minute: Supervisor
+            # waits one second longer each time. One that only tries to start is given up by `slots` much sooner.
+            "startretries": "10",
             "stopsignal": "TERM",
             # Supervisor kills after this: later than Gunicorn itself has given up waiting for its requests.
             "stopwaitsecs": str(gunicorn.graceful_timeout + 10),

@@ -1,7 +1,6 @@
-# Every host gets what every host needs, and one folder of states for each role that the inventory gives it.
+# Every host gets one folder of states for each role that the inventory gives it.
 base:
   '*':
-    - host
 {% for role in salt['apps.roles']() %}
     - {{ role }}
 {% endfor %}

@@ -1,5 +1,6 @@
 # Everything of the apps on this host, in the order in which a release reaches its users.
 include:
+  - host
   - supervisor
   - app.config
   - app.site

@@ -1,4 +1,4 @@
-# What every host needs to build and run releases.
+# What a host needs to build and run releases.
 
 # One list, because each installation of its own costs as much as all of them.
 host-packages:
