@@ -34,8 +34,10 @@ labtest: setup ## real hosts with real traffic (root)
 
 test: lint unit render integration labtest ## all of them
 
-bench: setup ## what it costs, measured
-	.venv/bin/python -m bench
+bench: ## what it costs, measured in a lab (Linux, root)
+	python3 bench/highstate.py
+	python3 bench/deploy.py
+	python3 bench/lab.py --cold
 
 lock: setup ## write requirements/test.txt anew from test.in
 	.venv/bin/uv pip compile --quiet --upgrade --no-annotate --no-header \
