@@ -23,7 +23,7 @@ def deploy(lab, revision):
 
 
 def waits(spec):
-    """The seconds for which one wave does nothing but watch: between the probes before it and in its window after it."""
+    """The seconds for which a wave only watches: between the probes before the switch, and in the window after it."""
     health = spec["health"]
     return health["interval"] * (health["successes"] - 1), spec["rollout"]["watch"]
 

@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from labs import bench_lab, cgroup, circumstances, demo, lab_image, say, table
+from labs import bench_lab, cgroup, circumstances, demo, lab_image, table
 
 
 def boot_and_demo():

@@ -78,9 +78,8 @@ def circumstances():
     """Print when and on what it was measured."""
     cores = Path("/proc/cpuinfo").read_text().count("processor\t")
     load = Path("/proc/loadavg").read_text().split()[0]
-    say(
-        f"\n{date.today()}, {cores} cores, load of the last minute {load}, Linux {Path('/proc/version').read_text().split()[2]}"
-    )
+    kernel = Path("/proc/version").read_text().split()[2]
+    say(f"\n{date.today()}, {cores} cores, load of the last minute {load}, Linux {kernel}")
 
 
 __all__ = ["APP_HOSTS", "TREE", "LabError", "ask", "bench_lab", "cgroup", "circumstances", "demo", "lab_image"]
