@@ -130,9 +130,12 @@ def is_collected(folder):
     return Path(folder, COLLECTED).is_file()
 
 
-def unshared(folder, shared):
+def unshared(folder, shared, replace=False):
     """
     The collected files of a release that the ``shared`` folder, which the web server serves, does not have; a list.
+
+    replace
+        Count those as well that are there with another content: names without a hash, of another release.
 
     CLI Example:
 
@@ -141,15 +144,17 @@ def unshared(folder, shared):
         salt-call manage.unshared /srv/shop/current /srv/shop/static
     """
     root = Path(folder, Path(folder, COLLECTED).read_text("utf-8").strip())
-    return [name for name in _files(root) if not _is_same(root / name, Path(shared, name))]
+    if replace:
+        return [name for name in _files(root) if not _is_same(root / name, Path(shared, name))]
+    return [name for name in _files(root) if not Path(shared, name).exists()]
 
 
 def collect_static(python, folder, settings, user, variables, shared):
     """
     Collect the static files into the release, if they are not yet, and link them into the ``shared`` folder.
 
-    There a file stays when its release goes, because pages of that release still ask for it. Returns how many files
-    were linked. Raises CommandExecutionError.
+    There a file stays when its release goes, because pages of that release still ask for it, and none is replaced,
+    because another release serves. Returns how many files were linked. Raises CommandExecutionError.
 
     CLI Example:
 
@@ -167,9 +172,34 @@ def collect_static(python, folder, settings, user, variables, shared):
                 _run(["collect"], python, folder, settings, user, variables, COLLECT_TIMEOUT)
             os.sync()
             staging.write(Path(folder, COLLECTED), os.path.relpath(root, Path(folder).resolve()) + "\n")
-        return _share(folder, shared)
+        return share(folder, shared)
     except OSError as error:
         raise CommandExecutionError(f"the static files of {folder} were not collected: {error}") from error
+
+
+def share(folder, shared, replace=False):
+    """
+    Link the collected static files of a release into the ``shared`` folder; returns how many were linked.
+
+    replace
+        Put them also in the place of those of another release: right for the release that is served.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call manage.share /srv/shop/current /srv/shop/static replace=True
+    """
+    root = Path(folder, Path(folder, COLLECTED).read_text("utf-8").strip())
+    names = unshared(folder, shared, replace)
+    for name in names:
+        place = Path(shared, name)
+        staging.make_folder(place.parent)
+        new = staging.temporary(place)
+        new.unlink(missing_ok=True)
+        _link_or_copy(root / name, new)
+        new.replace(place)
+    return len(names)
 
 
 def _ask(question, python, folder, settings, user, variables):
@@ -236,19 +266,6 @@ def _own(root, uid, gid):
     for parent, folders, files in os.walk(root):
         for name in (*folders, *files):
             os.lchown(Path(parent, name), uid, gid)
-
-
-def _share(folder, shared):
-    root = Path(folder, Path(folder, COLLECTED).read_text("utf-8").strip())
-    names = unshared(folder, shared)
-    for name in names:
-        place = Path(shared, name)
-        staging.make_folder(place.parent)
-        new = staging.temporary(place)
-        new.unlink(missing_ok=True)
-        _link_or_copy(root / name, new)
-        new.replace(place)
-    return len(names)
 
 
 def _link_or_copy(file, new):

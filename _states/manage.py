@@ -101,6 +101,36 @@ def static_collected(name, python, folder, settings, user, variables, shared, cu
     return state_result.changed(name, changes, f"The static files are collected, {linked} were linked")
 
 
+@state_result.failures_are_results
+def static_shared(name, folder, shared):
+    """
+    Ensure that the folder that is served has the static files of the release that is served.
+
+    ``static_collected`` has added what was new. This replaces what other releases have under the same name: files
+    without a hash in theirs, which must not change before the release has the traffic.
+
+    .. code-block:: yaml
+
+        shop-static-shared:
+          manage.static_shared:
+            - folder: /srv/shop/releases/1a2b3c4d5e6f
+            - shared: /srv/shop/static
+    """
+    if __salt__["manage.is_collected"](folder):
+        outdated = __salt__["manage.unshared"](folder, shared, replace=True)
+    elif __opts__["test"] and not Path(folder).is_dir() and any(Path(shared).glob("*")):
+        outdated = ["those of another release"]
+    else:
+        outdated = []
+    if not outdated:
+        return state_result.unchanged(name, "The static files are those of the release that is served")
+    changes = {"replaced": outdated}
+    if __opts__["test"]:
+        return state_result.would(name, changes, "The static files of another release would be replaced")
+    __salt__["manage.share"](folder, shared, replace=True)
+    return state_result.changed(name, changes, "The static files of another release were replaced")
+
+
 def _is_served(folder, current):
     return bool(current) and Path(folder).is_dir() and Path(current).resolve() == Path(folder).resolve()
 

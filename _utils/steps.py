@@ -84,7 +84,7 @@ def _reason(returned):
     # What a function of salt.function returned is no failure by itself: only states say so.
     states = {name: state for name, state in returned.items() if isinstance(state, Mapping) and "__run_num__" in state}
     states = [state for state in _in_order(states) if state["result"] is False and state.get("__state_ran__", True)]
-    return "\n".join(f"{state['__id__']}: {_short(state['comment'])}" for state in states)
+    return "\n".join(f"{state.get('__id__', 'state')}: {_short(state['comment'])}" for state in states)
 
 
 def _short(comment):

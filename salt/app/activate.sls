@@ -21,4 +21,12 @@ include:
     - watch:
       - file: {{ app.name }}-gunicorn
       - secrets: {{ app.name }}-secrets
+
+{{ app.name }}-static-shared:
+  manage.static_shared:
+    - name: {{ release.path }}
+    - folder: {{ release.path }}
+    - shared: {{ app.paths.static }}
+    - require:
+      - slot: {{ app.name }}-active
 {% endfor %}{% endfor %}

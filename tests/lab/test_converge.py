@@ -32,3 +32,11 @@ def test_provisioning_again_changes_nothing(serving_v1):
     done = serving_v1.provision()
     assert done.returncode == 0, done.stdout[-4000:]
     assert serving_v1.release_of("web1") == serving_v1.commit("v1")
+
+
+@pytest.mark.parametrize("host", ["web1", "web2"])
+def test_a_run_after_a_failed_deploy_changes_nothing(serving_v1, host):
+    if host == "web1":
+        assert serving_v1.deploy("broken-health").returncode == 1
+    assert changed(serving_v1.apply(host, "test=True")) == set()
+    assert changed(serving_v1.apply(host)) == set()

@@ -211,11 +211,21 @@ def test_the_shared_folder_keeps_files_of_releases_that_are_gone(shop):
     assert (shop.shared / "shop/shop.css").read_text() == "body {}\n"
 
 
-def test_a_file_without_a_hash_in_its_name_is_that_of_the_release_that_was_staged_last(shop):
+def test_a_release_that_is_only_staged_replaces_no_file_of_the_one_that_is_served(shop):
+    (shop.shared / "shop").mkdir(parents=True)
+    (shop.shared / "shop/shop.css").write_text("old\n")
+    assert shop.collect() == 0
+    assert (shop.shared / "shop/shop.css").read_text() == "old\n"
+
+
+def test_a_release_that_is_served_replaces_files_of_another(shop):
     (shop.shared / "shop").mkdir(parents=True)
     (shop.shared / "shop/shop.css").write_text("old\n")
     shop.collect()
+    assert shop.module.unshared(str(shop.folder), str(shop.shared), replace=True) == ["shop/shop.css"]
+    assert shop.module.share(str(shop.folder), str(shop.shared), replace=True) == 1
     assert (shop.shared / "shop/shop.css").read_text() == "body {}\n"
+    assert shop.module.unshared(str(shop.folder), str(shop.shared), replace=True) == []
 
 
 def test_static_files_are_copied_where_they_cannot_be_linked(shop, monkeypatch):

@@ -1,5 +1,6 @@
 """The states of Django's steps say in test mode what they do without it."""
 
+from types import SimpleNamespace
 from unittest.mock import create_autospec
 
 import pytest
@@ -144,3 +145,50 @@ def test_no_static_root_is_no_change(release, test):
     release.manage.static_root.return_value = ""
     assert release.run("static_collected", test)["changes"] == {}
     release.manage.collect_static.assert_not_called()
+
+
+class Shared:
+    """`static_shared` for a release of which `outdated` files stand in the served folder with another content."""
+
+    def __init__(self, load, tmp_path, outdated, collected=True):
+        self.folder, self.shared = tmp_path / "releases/1a2b", tmp_path / "static"
+        self.manage = SimpleNamespace(
+            is_collected=lambda folder: collected,
+            unshared=lambda folder, shared, replace: outdated,
+            share=create_autospec(load("_modules/manage.py").share),
+        )
+        self.load = load
+
+    def run(self, test):
+        salt = {f"manage.{name}": function for name, function in vars(self.manage).items()}
+        module = self.load("_states/manage.py", salt=salt, test=test)
+        return module.static_shared("shop", str(self.folder), str(self.shared))
+
+
+def test_static_files_of_another_release_are_replaced(load, tmp_path):
+    shared = Shared(load, tmp_path, ["shop.css"])
+    result = shared.run(test=False)
+    assert (result["result"], result["changes"]) == (True, {"replaced": ["shop.css"]})
+    shared.manage.share.assert_called_once_with(str(shared.folder), str(shared.shared), replace=True)
+
+
+def test_in_test_mode_they_would_be(load, tmp_path):
+    shared = Shared(load, tmp_path, ["shop.css"])
+    result = shared.run(test=True)
+    assert (result["result"], result["changes"]) == (None, {"replaced": ["shop.css"]})
+    assert not shared.manage.share.called
+
+
+@pytest.mark.parametrize("test", [True, False])
+def test_static_files_that_are_the_releases_own_stay(load, tmp_path, test):
+    result = Shared(load, tmp_path, []).run(test)
+    assert (result["result"], result["changes"]) == (True, {})
+
+
+@pytest.mark.parametrize(("served", "expected"), [([], True), (["shop.css"], None)])
+def test_before_the_release_is_staged_test_mode_expects_it_to_differ_from_another(load, tmp_path, served, expected):
+    shared = Shared(load, tmp_path, [], collected=False)
+    shared.shared.mkdir()
+    for name in served:
+        (shared.shared / name).touch()
+    assert shared.run(test=True)["result"] is expected
