@@ -73,6 +73,21 @@ def locked(name, app, reason, seconds):
 
 
 @_failures_are_results
+def synced(name, hosts):
+    """
+    Ensure that every host has the master's modules.
+
+    .. code-block:: yaml
+
+        modules:
+          rollout.synced:
+            - hosts: [web1, web2, db1]
+    """
+    differing = _sync(hosts)
+    return _with(name, {"synced": differing} if differing else {}, f"{', '.join(hosts)} have the master's modules")
+
+
+@_failures_are_results
 def ready(name, app, hosts, others, release):
     """
     Ensure that every host is able to take the release, and note in the ledger what each one serves now.

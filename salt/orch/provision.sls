@@ -18,16 +18,11 @@ lock-{{ app }}:
     - require:
       - rollout: plan
     - require_in:
-      - salt: modules
+      - rollout: modules
 {% endfor %}
 modules:
-  salt.function:
-    - name: saltutil.sync_all
-    # Named, because without it the host renders top.sls first, which needs the modules that are about to come.
-    - kwarg: {saltenv: base}
-    - tgt: {{ plan.hosts | json }}
-    - tgt_type: list
-    - expect_minions: True
+  rollout.synced:
+    - hosts: {{ plan.hosts | json }}
     - require:
       - rollout: plan
 {% for group in plan.groups %}
@@ -38,7 +33,7 @@ modules:
     - highstate: True
     - queue: 60
     - require:
-      - salt: {{ group.after }}
+      - id: {{ group.after }}
 {% endfor %}
 finish:
   rollout.finished:
