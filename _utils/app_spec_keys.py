@@ -138,7 +138,12 @@ HEALTH = (
         "The statuses of a healthy answer.",
     ),
     Key("timeout", seconds(0.1, 300), 5, "How long one answer may take (Kamal's default)."),
-    Key("interval", seconds(0.1, 300), 1, "The pause between two questions (Kamal's default)."),
+    Key(
+        "interval",
+        seconds(0.1, 300),
+        0.2,
+        "The pause between two questions. A deploy waits for it; a question on the app's own door costs milliseconds.",
+    ),
     Key(
         "successes",
         number("number", 1, 100),

@@ -72,8 +72,10 @@ def test_the_database_host_gets_no_secret_of_the_app_and_the_balancer_none_at_al
     assert [value for value in secret_values() if value in balancer] == []
 
 
-def test_a_host_that_calls_itself_another_gets_its_own_secrets_only(serving_v1):
-    done = serving_v1.lab.run("lb1", ["salt-call", "--id=web1", "--out=json", "pillar.items"], check=False, timeout=60)
+@pytest.mark.parametrize(("host", "other"), [("lb1", "web1"), ("web1", "db1"), ("db1", "web1")])
+def test_a_host_that_calls_itself_another_gets_no_secret(serving_v1, host, other):
+    argv = ["salt-call", f"--id={other}", "--out=json", "pillar.items"]
+    done = serving_v1.lab.run(host, argv, check=False, timeout=60)
     assert [value for value in secret_values() if value in done.stdout] == []
 
 
