@@ -33,8 +33,8 @@ EMPTY_ROOT = "/srv/bench"
 EMPTY = {"bench-top.sls": "base: {'*': [bench-empty]}\n", "bench-empty.sls": "nothing:\n  test.nop\n"}
 MASTER_CONF = f"file_roots: {{base: [/srv/slipway/salt, {EMPTY_ROOT}]}}\n"
 
-# A configuration folder like /etc/salt, but without a signature under each message.
-UNSIGNED = "/root/unsigned"
+# A configuration folder like /etc/salt, but with a signature under each message.
+SIGNED = "/root/signed"
 
 SECOND = "stall"
 SECOND_APP = """\
@@ -68,8 +68,8 @@ def prepare(lab):
     say(f"provisioned in {orchestrate(lab, 'orch.provision'):.0f} s")
     for app in ("shop", SECOND):
         say(f"{app} deployed in {orchestrate(lab, 'orch.deploy', app=app, revision='v1'):.0f} s")
-    lab.run(HOST, ["cp", "-a", "/etc/salt", UNSIGNED])
-    lab.run(HOST, ["tee", f"{UNSIGNED}/minion.d/unsigned.conf"], input="minion_sign_messages: False\n")
+    lab.run(HOST, ["cp", "-a", "/etc/salt", SIGNED])
+    lab.run(HOST, ["tee", f"{SIGNED}/minion.d/signed.conf"], input="minion_sign_messages: True\n")
 
 
 def wait_for_minions(lab, timeout=60):
@@ -129,14 +129,14 @@ def full_loads(lab):
 def measures(lab):
     """``{what: a function that measures it}``."""
     top = ("state.top", "bench-top.sls")
-    unsigned = ("--config-dir", UNSIGNED)
+    signed = ("--config-dir", SIGNED)
     return {
         "Salt, empty highstate": salt_run(lab, *top),
-        "**Slipway, highstate of an app host**": salt_run(lab, "state.apply"),
+        "Slipway, highstate": salt_run(lab, "state.apply"),
         "Slipway, one more app": salt_run(lab, "state.apply", apps=2),
-        "Salt, empty, messages not signed": salt_run(lab, *unsigned, *top),
-        "Slipway, messages not signed": salt_run(lab, *unsigned, "state.apply"),
-        "Slipway, one more app, not signed": salt_run(lab, *unsigned, "state.apply", apps=2),
+        "Salt, empty highstate, messages signed": salt_run(lab, *signed, *top),
+        "Slipway, highstate, messages signed": salt_run(lab, *signed, "state.apply"),
+        "Slipway, one more app, messages signed": salt_run(lab, *signed, "state.apply", apps=2),
         "pyinfra, @local": rival_run(lab, rivals.DEPLOY),
         "Ansible, local": rival_run(lab, rivals.PLAYBOOK),
     }
@@ -149,14 +149,11 @@ def report(results, unit):
     scale = 1e9 if unit == "instructions" else 1
     head = ("no-op run on web1", "10^9 instructions" if scale > 1 else "CPU s", "ratio", "spread", "CPU s", "wall s")
     table(head, [row(name, found, unit, empty, scale) for name, found in results.items()])
-    for kind, one, two in (
-        ("signed", "**Slipway, highstate of an app host**", "Slipway, one more app"),
-        ("not signed", "Slipway, messages not signed", "Slipway, one more app, not signed"),
-    ):
-        part = (medians[two] - medians[one]) / medians[one]
-        say(f"one more unchanged app, messages {kind}: {part * median_of(results[one], 'cpu') * 1000:.0f} ms of CPU")
-    ratio = medians["Slipway, messages not signed"] / medians["Salt, empty, messages not signed"]
-    say(f"Slipway against empty, messages not signed: {ratio:.2f}")
+    for kind in ("", ", messages signed"):
+        one, two = results[f"Slipway, highstate{kind}"], results[f"Slipway, one more app{kind}"]
+        ratio = median_of(one, unit) / median_of(results[f"Salt, empty highstate{kind}"], unit)
+        part = median_of(two, unit) / median_of(one, unit) - 1
+        say(f"against empty{kind}: {ratio:.2f}; one more app: {part * median_of(one, 'cpu') * 1000:.0f} ms of CPU")
 
 
 def row(name, found, unit, empty, scale):

@@ -58,9 +58,9 @@ def test_every_option_that_we_ship_is_one_of_salts(what):
     assert set(yaml.safe_load((TREE / f"conf/{what}.conf").read_text())) - UNLISTED <= set(VALID_OPTS)
 
 
-def test_master_and_minion_agree_on_how_messages_are_signed():
+def test_no_minion_shares_a_key_with_another_and_what_the_master_says_is_signed():
     master, minion = (yaml.safe_load((TREE / f"conf/{what}.conf").read_text()) for what in ("master", "minion"))
-    assert master["require_minion_sign_messages"] and minion["minion_sign_messages"]
+    assert master["minimum_auth_version"] >= 3
     assert master["sign_pub_messages"] and minion["sign_pub_messages"]
     assert master["signing_algorithm"] == minion["signing_algorithm"] == master["publish_signing_algorithm"]
 
