@@ -1,5 +1,7 @@
 """No secret is found where it does not belong; no host gets what is not its own."""
 
+import json
+
 import pytest
 import yaml
 from conftest import HOSTS, TREE
@@ -82,3 +84,11 @@ def test_a_host_that_calls_itself_another_gets_no_secret(serving_v1, host, other
 def test_the_secrets_file_belongs_to_root_and_is_read_by_the_app_alone(serving_v1):
     done = serving_v1.lab.run("web1", ["stat", "-c", "%U:%G %a", "/etc/shop/secrets.json"])
     assert done.stdout.strip() == "root:shop 640"
+
+
+def test_a_host_cannot_answer_in_the_name_of_another(serving_v1):
+    script = (TREE / "tests/lab/impersonate.py").read_text()
+    done = serving_v1.lab.run("web1", ["/opt/salt/bin/python", "-"], input=script, timeout=120)
+    taken = json.loads(done.stdout.splitlines()[-1])
+    assert [name for name, took in taken.items() if took] == ["web1 as itself"]
+    assert len(taken) == 8
