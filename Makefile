@@ -3,15 +3,17 @@
 .PHONY: help demo demo-down setup lint unit render integration labtest test bench lock
 
 PYTEST = .venv/bin/python -m pytest
+# Debian's own, which sees what apt-get installs
+LAB = /usr/bin/python3 -m lab
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand --tabs=14
 
 demo: ## many real hosts on this machine, serving the example project (Linux, root)
-	@python3 -m lab demo
+	@$(LAB) demo
 
 demo-down: ## end the demo
-	@python3 -m lab down
+	@$(LAB) down
 
 setup: ## install what the tests need
 	@bin/setup
