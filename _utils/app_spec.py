@@ -132,7 +132,7 @@ def _app(name, values, grains):
         group=app["user"],
         domains=tuple(app["domains"]),
         hosts=tuple(app["hosts"]),
-        source=_source(app["source"], paths, deploy_key),
+        source=_source(app["source"], paths),
         releases=_releases(name, paths, values.get("releases", {})),
         paths=paths,
         secrets_file=secrets_file,
@@ -162,13 +162,14 @@ def _paths(name):
     return Paths(home=home, mirror=f"{home}/source.git", etc=f"/etc/{name}", logs=f"/var/log/{name}", **folders)
 
 
-def _source(source, paths, deploy_key):
+def _source(source, paths):
     kind = next(kind for kind in ("git", "archive", "path") if kind in source)
     return Source(
         kind=kind,
         url=source[kind],
         hash=source.get("hash", ""),
-        deploy_key=f"{paths.etc}/deploy_key" if deploy_key else "",
+        # The path alone, whether there is a key or not: the master, which plans a deploy, is not told.
+        deploy_key=f"{paths.etc}/deploy_key" if kind == "git" else "",
         known_hosts=f"{paths.etc}/known_hosts" if kind == "git" else "",
         host_keys=tuple(source["known_hosts"]),
     )

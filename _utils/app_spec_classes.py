@@ -59,7 +59,10 @@ class Host:
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Where an app's code comes from. ``deploy_key`` and ``known_hosts`` are files on the app's hosts."""
+    """
+    Where an app's code comes from. ``deploy_key`` and ``known_hosts`` are files on the app's hosts, where they are used
+    if they are there; empty if the source is no git repository.
+    """
 
     kind: str
     url: str

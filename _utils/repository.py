@@ -153,7 +153,7 @@ def _ssh(source):
     key, known_hosts = source.get("deploy_key"), source.get("known_hosts")
     given = source.get("host_keys", known_hosts)
     options = ["BatchMode=yes", f"StrictHostKeyChecking={'yes' if given else 'accept-new'}"]
-    if key:
+    if key and Path(key).exists():
         options += ["IdentitiesOnly=yes", f"IdentityFile={key}"]
     if known_hosts:
         options.append(f"UserKnownHostsFile={known_hosts}")

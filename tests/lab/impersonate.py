@@ -15,7 +15,8 @@ import salt.crypt
 
 async def main():
     options = salt.config.minion_config("/etc/salt/minion")
-    options |= {"master_uri": f"tcp://{options['master']}:{options['master_port']}", "__role": "minion"}
+    options["master_uri"] = f"tcp://{options['master']}:{options['master_port']}"
+    options["__role"] = "minion"
     channel = salt.channel.client.AsyncReqChannel.factory(options)
     await channel.connect()
     await channel.auth.authenticate()

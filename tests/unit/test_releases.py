@@ -184,19 +184,22 @@ def test_a_password_in_an_address_becomes_a_header():
     assert repository.without_credentials("https://me:p%40ss@host/x.git") == ("https://host/x.git", header)
 
 
-@pytest.mark.parametrize(
-    ("source", "expected"),
-    [
-        ({}, "ssh -o BatchMode=yes -o StrictHostKeyChecking=accept-new"),
-        (
-            {"deploy_key": "/etc/shop/deploy_key", "known_hosts": "/etc/shop/known_hosts", "host_keys": ["host ssh-x"]},
-            "ssh -o BatchMode=yes -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes "
-            "-o IdentityFile=/etc/shop/deploy_key -o UserKnownHostsFile=/etc/shop/known_hosts",
-        ),
-    ],
-)
-def test_ssh_never_asks_and_trusts_given_host_keys_only(source, expected):
-    assert repository._ssh(source) == expected
+def test_ssh_never_asks_and_remembers_whom_it_met_first():
+    assert repository._ssh({}) == "ssh -o BatchMode=yes -o StrictHostKeyChecking=accept-new"
+
+
+def test_ssh_trusts_given_host_keys_only_and_shows_the_deploy_key_only(tmp_path):
+    key = tmp_path / "deploy_key"
+    key.touch()
+    source = {"deploy_key": str(key), "known_hosts": "/etc/shop/known_hosts", "host_keys": ["host ssh-x"]}
+    assert repository._ssh(source) == (
+        "ssh -o BatchMode=yes -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes "
+        f"-o IdentityFile={key} -o UserKnownHostsFile=/etc/shop/known_hosts"
+    )
+
+
+def test_ssh_goes_with_roots_own_keys_where_there_is_no_deploy_key(tmp_path):
+    assert "IdentityFile" not in repository._ssh({"deploy_key": str(tmp_path / "deploy_key")})
 
 
 # Staging
