@@ -1,7 +1,7 @@
 """
 Build the git repository of the example: python3 make_repository.py DESTINATION
 
-DESTINATION becomes a bare repository with the tags v1, v2, broken-import, broken-health and broken-migration.
+DESTINATION becomes a bare repository with a tag for each release that README.md lists, good and bad.
 The commits have the same ids on every machine. A second run changes nothing, or brings the repository up to date.
 """
 
@@ -21,6 +21,15 @@ TAGS = {
     "broken-import": "Count visitors (does not start)",
     "broken-health": "Name the release differently (health check answers 500)",
     "broken-migration": "Demand a minimum price (the migration fails)",
+    "tweak": "Praise our teas",
+    "patient": "Take time for slow visitors",
+    "live": "Talk to visitors over websockets",
+    "broken-asgi": "Count visitors, asynchronously (does not start)",
+    "hangs": "Wait for a stock list (hangs while it starts)",
+    "answers-500": "Close for the holidays (every page answers 500)",
+    "old-id": "Keep a release's name (it is that of another)",
+    "dies": "Close at five (it ends itself)",
+    "leaks": "Remember everything (takes memory without end)",
 }
 
 # Neither the user's configuration of git nor the time may change a commit id.

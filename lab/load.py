@@ -5,10 +5,12 @@ so a stall is seen by everyone who would have met it. Standard library only.
     python3 -m lab.load http://10.213.7.10 --host shop.lab.test --seconds 10
 
 prints one JSON object: how many requests of each kind, every failure with its time and reason, p50, p99 and worst
-latency in ms, and how many answers each release gave (the X-Release header). Exit code 1 if a request failed.
+latency in ms (over what the view itself takes; of all, and of each kind), the slowest request whole beside what the
+slowest endpoint takes, and how many answers each release gave (the X-Release header). Exit code 1 if a request failed.
 
 The mix per second (`--rate` scales it): GET and POST, each on new and on kept-alive connections, and a few slow
-requests that take 2 s, so that some are in flight at any moment of a deploy.
+requests that take 2 s, so that some are in flight at any moment of a deploy. `--slow 4` adds one that takes 4 s;
+`--websockets 3` adds three users whose websockets stay open, and says when each was cut.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
+
+from lab.websocket import Talks, talk
 
 ORDER = json.dumps({"product": "assam", "quantity": 1}).encode()
 
@@ -50,24 +54,50 @@ MIX = (
 )
 
 
+def slow(seconds: float) -> Kind:
+    """A request that takes that many seconds of its own (the example's view allows 5)."""
+    return Kind(f"slow {seconds:g}", "GET", f"/slow/?seconds={seconds:g}", 2, False, extra_latency=seconds)
+
+
+def figures(latencies: list[float]) -> dict:
+    """p50, p99 and worst in ms of latencies in seconds."""
+    ordered = sorted(latencies) or [0.0]
+    at = lambda share: round(1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))], 1)  # noqa: E731
+    return {"p50": at(0.5), "p99": at(0.99), "worst": at(1)}
+
+
 @dataclass
 class Result:
     """What the whole load met."""
 
+    began: float = field(default_factory=time.time)  # seconds since 1970
     requests: int = 0
     failures: list[dict] = field(default_factory=list)
     kinds: Counter = field(default_factory=Counter)
     releases: Counter = field(default_factory=Counter)
     seen: dict = field(default_factory=dict)  # release -> [first, last] second of the load
-    latencies: list[float] = field(default_factory=list)  # seconds over what the view itself takes
+    latencies: dict = field(default_factory=dict)  # kind -> [seconds over what the view itself takes]
+    slowest: dict = field(default_factory=dict)  # the request that took longest: ms, kind, at (second of the load)
+    talks: Talks = field(default_factory=Talks)
+
+    def took(self, kind: Kind, seconds: float, at: float):
+        """Count an answer that came after ``seconds``."""
+        self.latencies.setdefault(kind, []).append(max(0.0, seconds - kind.extra_latency))
+        if 1000 * seconds > self.slowest.get("ms", 0):
+            self.slowest = {"ms": round(1000 * seconds, 1), "kind": kind.name, "at": round(at, 2)}
 
     def summary(self) -> dict:
         """The numbers as plain data, latencies in ms."""
-        ordered = sorted(self.latencies) or [0.0]
-        at = lambda share: round(1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))], 1)  # noqa: E731
-        numbers = {"p50": at(0.5), "p99": at(0.99), "worst": round(1000 * ordered[-1], 1)}
-        rest = {key: value for key, value in vars(self).items() if key != "latencies"}
-        return {**rest, "failed": len(self.failures), "failures": self.failures[:20], **numbers}
+        shown = ("began", "requests", "kinds", "releases", "seen", "slowest")
+        return {
+            **{key: getattr(self, key) for key in shown},
+            "failed": len(self.failures),
+            "failures": self.failures[:20],
+            **figures([latency for latencies in self.latencies.values() for latency in latencies]),
+            "by_kind": {kind.name: figures(latencies) for kind, latencies in self.latencies.items()},
+            "slowest_endpoint": 1000 * max((kind.extra_latency for kind in self.latencies), default=0.0),
+            "websockets": self.talks.summary(),
+        }
 
 
 class Connection:
@@ -120,10 +150,10 @@ class Load:
     # Browsers and balancers drop an idle connection well before Nginx's default of 75 s; this stays far below it.
     IDLE = 15.0
 
-    def __init__(self, url: str, host: str, rate: float = 1.0, timeout: float = 30.0, mix=MIX):
+    def __init__(self, url: str, host: str, rate: float = 1.0, timeout: float = 30.0, mix=MIX, websockets: int = 0):
         parts = urlsplit(url)
         self.address, self.port, self.host = parts.hostname, parts.port or 80, host
-        self.rate, self.timeout, self.mix = rate, timeout, mix
+        self.rate, self.timeout, self.mix, self.websockets = rate, timeout, mix, websockets
         self.pool: list[Connection] = []
         self.result = Result()
         self.started = time.monotonic()
@@ -132,9 +162,14 @@ class Load:
     async def run(self, seconds: float) -> Result:
         """Load for that many seconds (or until `stopping` is set), then wait for every answer still due."""
         tasks: set[asyncio.Task] = set()
+        door = (self.address, self.port, self.host)
+        talks = [asyncio.create_task(talk(*door, self.result.talks, self._now)) for _ in range(self.websockets)]
         arrivals = [asyncio.create_task(self._arrivals(kind, seconds, tasks)) for kind in self.mix]
         await asyncio.gather(*arrivals)
         await asyncio.gather(*tasks)
+        for user in talks:
+            user.cancel()
+        await asyncio.gather(*talks, return_exceptions=True)
         for connection in self.pool:
             connection.close()
         return self.result
@@ -160,7 +195,7 @@ class Load:
             return self._failed(kind, due, f"{type(error).__name__}: {error}")
         if status not in kind.statuses:
             return self._failed(kind, due, f"status {status}")
-        self.result.latencies.append(max(0.0, time.monotonic() - due - kind.extra_latency))
+        self.result.took(kind, time.monotonic() - due, at=due - self.started)
         self._saw(headers.get("x-release"))
         return None
 
@@ -191,18 +226,23 @@ class Load:
         lines += ["Content-Type: application/json", f"Content-Length: {len(kind.body)}"] if kind.body else []
         return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
+    def _now(self) -> float:
+        """The second of the load."""
+        return round(time.monotonic() - self.started, 2)
+
     def _failed(self, kind: Kind, due: float, reason: str):
         self.result.failures.append({"at": round(due - self.started, 2), "kind": kind.name, "reason": reason})
 
     def _saw(self, release):
         if release:
-            now = round(time.monotonic() - self.started, 2)
+            now = self._now()
             self.result.releases[release] += 1
             self.result.seen.setdefault(release, [now, now])[1] = now
 
 
 async def main(arguments) -> int:
-    load = Load(arguments.url, arguments.host, arguments.rate)
+    mix = (*MIX, *map(slow, arguments.slow))
+    load = Load(arguments.url, arguments.host, arguments.rate, mix=mix, websockets=arguments.websockets)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, load.stopping.set)
     result = await load.run(arguments.seconds)
@@ -216,4 +256,6 @@ if __name__ == "__main__":
     parser.add_argument("--host", required=True, help="the Host header to send")
     parser.add_argument("--seconds", type=float, default=10, help="how long at most (SIGTERM ends it earlier)")
     parser.add_argument("--rate", type=float, default=1.0, help="1 is 117 requests a second")
+    parser.add_argument("--slow", type=float, action="append", default=[], metavar="SECONDS", help="one more kind")
+    parser.add_argument("--websockets", type=int, default=0, metavar="N", help="users of /ws/echo/, besides")
     sys.exit(asyncio.run(main(parser.parse_args())))

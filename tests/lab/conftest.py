@@ -20,6 +20,7 @@ BALANCER = f"{TEST_NET}.10"
 SITE = "shop.lab.test"
 APP_HOSTS = ("web1", "web2")
 HOSTS = ("db1", "web1", "web2", "lb1")
+ADDRESSES = {"web1": f"{TEST_NET}.11", "web2": f"{TEST_NET}.12"}
 
 
 class Site:
@@ -61,7 +62,7 @@ class Site:
 
     def release_of(self, host):
         """The id that a host serves at its own front door."""
-        return self.health(f"{TEST_NET}.{ {'web1': 11, 'web2': 12}[host] }")["release"]
+        return self.health(ADDRESSES[host])["release"]
 
     def health(self, address=BALANCER):
         done = subprocess.run(
@@ -74,20 +75,38 @@ class Site:
 
     def commit(self, revision):
         """The release id that a revision of the example has."""
+        return self.release(revision)["id"]
+
+    def release(self, revision):
+        """What the pillar of a deploy says about a revision of the example."""
         done = self.lab.run("master", ["git", "-C", "/srv/git/shop.git", "rev-parse", f"{revision}^{{commit}}"])
-        return done.stdout.strip()[:12]
+        commit = done.stdout.strip()
+        return {"id": commit[:12], "commit": commit, "revision": revision}
 
     @contextlib.contextmanager
     def load(self, rate=1.0):
         """Users on the site for as long as the block runs; yields a dict that holds the summary afterwards."""
-        argv = [sys.executable, "-m", "lab.load", f"http://{BALANCER}", "--host", SITE, "--seconds", "300"]
-        users = subprocess.Popen([*argv, "--rate", str(rate)], cwd=TREE, stdout=subprocess.PIPE, text=True)
-        summary = {}
+        with self.loads({"site": BALANCER}, rate) as summaries:
+            yield summaries["site"]
+
+    @contextlib.contextmanager
+    def loads(self, addresses, rate=1.0, options=()):
+        """The same for several addresses, each with users of its own: {name: address} -> {name: summary}."""
+        options = ["--host", SITE, "--seconds", "600", "--rate", str(rate), *options]
+        users = {name: _users(f"http://{address}", options) for name, address in addresses.items()}
+        summaries = {name: {} for name in users}
         try:
-            yield summary
+            yield summaries
         finally:
-            users.terminate()
-            summary.update(json.loads(users.communicate(timeout=60)[0]))
+            for crowd in users.values():
+                crowd.terminate()
+            for name, crowd in users.items():
+                summaries[name].update(json.loads(crowd.communicate(timeout=60)[0]))
+
+
+def _users(url, options):
+    argv = [sys.executable, "-m", "lab.load", url, *options]
+    return subprocess.Popen(argv, cwd=TREE, stdout=subprocess.PIPE, text=True)
 
 
 def by_id(states):

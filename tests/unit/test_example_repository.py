@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+BROKEN_AT_RUN_TIME = ["hangs", "answers-500", "old-id", "dies", "leaks"]
 TAGS = ["v1", "v2", "broken-import", "broken-health", "broken-migration"]
+TAGS += ["tweak", "patient", "live", "broken-asgi", *BROKEN_AT_RUN_TIME]
 
 
 def make(destination, **environment):
@@ -93,7 +95,8 @@ def test_manage_py_is_the_one_executable_file(repository):
     assert [line.split("\t")[1] for line in lines if not line.startswith("100644")] == ["manage.py"]
 
 
-@pytest.mark.parametrize("tag", ["v1", "v2"])
+# Not of `patient`, which differs from v1 in a limit that these tests look at.
+@pytest.mark.parametrize("tag", ["v1", "v2", "tweak", "live"])
 def test_the_own_tests_of_a_good_release_pass(checkout, tag):
     pytest.importorskip("django")
     # The tests of the tasks need Celery, which the project's requirements have and ours have not.
@@ -131,3 +134,74 @@ def test_the_broken_import_passes_check_and_fails_where_the_server_starts(checko
     subprocess.run([sys.executable, "manage.py", "check"], cwd=folder, check=True, capture_output=True)
     answer = subprocess.run([sys.executable, "-c", "import shop.wsgi"], cwd=folder, capture_output=True, text=True)
     assert "ModuleNotFoundError: No module named 'tea_analytics'" in answer.stderr
+
+
+@pytest.mark.parametrize("tag", BROKEN_AT_RUN_TIME)
+def test_a_release_that_breaks_later_passes_every_check_of_the_staging(checkout, tag):
+    pytest.importorskip("django")
+    command = [sys.executable, "manage.py", "check"]
+    subprocess.run(command, cwd=checkout(tag), check=True, capture_output=True, timeout=30)
+
+
+def first_page(checkout, tag, before=""):
+    """(status, X-Release) of the first page of a release whose id is "this", without a server."""
+    folder = checkout(tag)
+    (folder / ".release").write_text("this")
+    code = f"{before}\nimport django; django.setup()\nfrom django.test import Client\n"
+    code += "from django.core.management import call_command\ncall_command('migrate', verbosity=0)\n"
+    code += "answer = Client(raise_request_exception=False).get('/', HTTP_HOST='localhost')\n"
+    code += "print(answer.status_code, answer['X-Release'])"
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "shop.settings.local", "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-1].split()
+
+
+@pytest.mark.parametrize(
+    ("tag", "status", "release"),
+    [
+        ("v1", "200", "this"),
+        ("answers-500", "500", "this"),
+        ("old-id", "200", "000000000000"),
+        ("dies", "200", "this"),
+        ("leaks", "200", "this"),
+    ],
+)
+def test_a_release_answers_as_the_readme_says(checkout, tag, status, release):
+    pytest.importorskip("django")
+    assert first_page(checkout, tag) == [status, release]
+
+
+def test_the_release_that_leaks_never_answers_within_256_mb(checkout):
+    pytest.importorskip("django")
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_DATA, (256 << 20, 256 << 20))"
+    with pytest.raises(AssertionError, match="MemoryError"):
+        first_page(checkout, "leaks", limit)
+
+
+def test_the_release_that_hangs_does_so_before_the_server_has_an_application(checkout):
+    pytest.importorskip("django")
+    with pytest.raises(subprocess.TimeoutExpired):
+        command = [sys.executable, "-c", "import shop.wsgi; print('imported')"]
+        environment = os.environ | {"DJANGO_SETTINGS_MODULE": "shop.settings.local"}
+        subprocess.run(command, cwd=checkout("hangs"), env=environment, capture_output=True, timeout=3)
+
+
+def test_the_release_that_dies_has_the_main_process_end_in_good_order(checkout):
+    pytest.importorskip("django")
+    code = (
+        "import signal, sys, time, core.middleware\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit('told to end'))\n"
+    )
+    code += "core.middleware.LIFE = 0.1\nimport shop.wsgi\ntime.sleep(20)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=checkout("dies"),
+        env=os.environ | {"DJANGO_SETTINGS_MODULE": "shop.settings.local"},
+        # As process managers start a program; without it the signal would go to whoever runs the tests.
+        start_new_session=True,
+        capture_output=True,
+        text=True,
+        timeout=15,
+    )
+    assert done.stderr.strip() == "told to end"

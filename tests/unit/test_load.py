@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from lab.load import Kind, Load  # noqa: E402
+from lab.load import Kind, Load, Result, slow  # noqa: E402
 
 FAST = (Kind("get", "GET", "/", 50, False), Kind("kept", "GET", "/", 50, True))
 
@@ -65,3 +65,20 @@ def test_requests_start_on_time_although_earlier_ones_are_unanswered():
     summary = measure(lambda count: b"", timeout=0.3)
     assert summary["requests"] >= 30
     assert summary["failed"] == summary["requests"]
+
+
+def test_the_slowest_request_is_named_whole_beside_what_the_slowest_endpoint_takes():
+    result = Result()
+    fast, patient = FAST[0], slow(2)
+    for kind, seconds, at in ((fast, 0.01, 1.0), (fast, 0.5, 2.0), (patient, 2.25, 3.0), (patient, 2.0, 4.0)):
+        result.took(kind, seconds, at)
+    summary = result.summary()
+    assert summary["slowest"] == {"ms": 2250.0, "kind": "slow 2", "at": 3.0}
+    assert summary["slowest_endpoint"] == 2000
+    assert summary["worst"] == summary["by_kind"]["get"]["worst"] == 500
+    assert summary["by_kind"]["slow 2"] == {"p50": 250.0, "p99": 250.0, "worst": 250.0}
+
+
+def test_a_load_that_met_nobody_still_has_numbers():
+    summary = Result().summary()
+    assert (summary["p50"], summary["p99"], summary["worst"], summary["slowest_endpoint"]) == (0, 0, 0, 0)
