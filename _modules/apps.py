@@ -78,9 +78,10 @@ def hosts():
 
 def databases():
     """
-    Return the databases that this host serves: app, name, user, address to listen on, port, clients, version.
+    Return the databases that this host serves: app, name, user, address, port, max_connections, clients, version.
 
-    ``clients`` are the addresses of the app's hosts, ``version`` is the distribution's major version of PostgreSQL.
+    ``address`` is what the server listens on, ``clients`` are the addresses of the app's hosts, ``version`` is the
+    distribution's major version of PostgreSQL.
 
     CLI Example:
 
@@ -89,6 +90,7 @@ def databases():
         salt db1 apps.databases
     """
     fleet = _fleet()
+    host = _host(fleet)
     return [
         {
             "app": database.app,
@@ -96,10 +98,11 @@ def databases():
             "user": database.user,
             "address": database.address,
             "port": database.port,
+            "max_connections": host.max_connections,
             "clients": list(database.clients),
             "version": app_spec.postgresql_version(__grains__),
         }
-        for database in fleet.databases_on(_host(fleet).name)
+        for database in fleet.databases_on(host.name)
     ]
 
 
@@ -123,6 +126,32 @@ def sites():
     return [_site(fleet, app_spec.plain(app)) for app in fleet.apps if host.name not in app.hosts]
 
 
+def managers():
+    """
+    Return the process managers that the apps of this host want: ``supervisor``, ``systemd``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt web1 apps.managers
+    """
+    return sorted({app.process_manager for app in _apps_here()})
+
+
+def fronts():
+    """
+    Return the web servers that the apps of this host want in front: ``nginx`` or ``apache``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt web1 apps.fronts
+    """
+    return sorted({app.web.front for app in _apps_here()})
+
+
 def proxies():
     """
     Return the addresses of the balancers: who may say on behalf of whom, and over what, a request comes.
@@ -139,7 +168,12 @@ def proxies():
 def _site(fleet, app):
     upstreams = [{"host": name, "address": fleet.host(name).address} for name in app["hosts"]]
     shown = {key: app[key] for key in ("domains", "max_body", "health")}
-    return {"app": app["name"], "upstreams": upstreams, "timeout": app["gunicorn"]["timeout"], **shown}
+    return {"app": app["name"], "upstreams": upstreams, "timeout": app["web"]["timeout"], **shown}
+
+
+def _apps_here():
+    fleet = _fleet()
+    return fleet.apps_on(_host(fleet).name)
 
 
 def _fleet():

@@ -78,8 +78,8 @@ def servers():
     """
     What the states need to know of the database server of this host: a list of one, or none if no app uses it.
 
-    ``service``, ``folder`` (its configuration), ``address`` and ``port`` to listen on, and ``rules``: which ``user``
-    may come to which ``database`` from which ``address``.
+    ``service``, ``folder`` (its configuration), ``address`` and ``port`` to listen on, ``max_connections``, and
+    ``rules``: which ``user`` may come to which ``database`` from which ``address``.
 
     CLI Example:
 
@@ -228,6 +228,7 @@ def _server(databases):
         "folder": f"/etc/postgresql/{first['version']}/main",
         "address": first["address"],
         "port": first["port"],
+        "max_connections": first["max_connections"],
         "rules": [
             {"database": database["name"], "user": database["user"], "address": str(ipaddress.ip_network(client))}
             for database in databases

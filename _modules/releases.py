@@ -16,6 +16,7 @@ import command
 import folders
 import repository
 import staging
+import venv_packages
 import venvs as environments
 
 ID_LENGTH = 12
@@ -75,7 +76,20 @@ def lacks(path, requirements, python, environment):
     return "" if same else "venv"
 
 
-def stage(path, source, commit, mirror, downloads, venvs, requirements, python, environment):
+def missing_packages(path, packages):
+    """
+    Those of the requirements ``packages`` that are not in the venv of a staged release. Starts no process.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call releases.missing_packages /srv/shop/releases/1a2b3c4d5e6f '["gunicorn==27.0.1"]'
+    """
+    return venv_packages.missing(Path(path, VENV).resolve(), packages)
+
+
+def stage(path, source, commit, mirror, downloads, venvs, requirements, python, environment, packages=()):
     """
     Make a release ready at ``path``, with its venv, and touch nothing that is in use; returns what was lacking.
 
@@ -87,6 +101,8 @@ def stage(path, source, commit, mirror, downloads, venvs, requirements, python, 
         The folders of the app's archives and virtual environments.
     requirements, python, environment
         What decides the venv: a file in the release or empty, what uv takes for a Python, ``production``.
+    packages
+        Requirements of the app's server: what the venv lacks of them is added to it, and nothing in it is changed.
 
     Raises CommandExecutionError; then nothing new is there, and what was there still is.
 
@@ -103,11 +119,13 @@ def stage(path, source, commit, mirror, downloads, venvs, requirements, python, 
         new = staging.temporary(release)
         if lacking == "release":
             _fetch(source, commit, mirror, downloads, new)
-            _equip(new, release, venvs, requirements, python, environment)
+            _equip(new, release, venvs, requirements, python, environment, packages)
             staging.publish(new, release)
             _empty(downloads)
         elif lacking == "venv":
-            _equip(release, release, venvs, requirements, python, environment)
+            _equip(release, release, venvs, requirements, python, environment, packages)
+        else:
+            venv_packages.add((release / VENV).resolve(), release, requirements, environment, packages)
     return lacking
 
 
@@ -203,13 +221,14 @@ def _fetch(source, commit, mirror, downloads, new):
     folders.open_to_all(new)
 
 
-def _equip(tree, release, venvs, requirements, python, environment):
+def _equip(tree, release, venvs, requirements, python, environment, packages):
     """Give the code in ``tree``, which is or will be at ``release``, its venv, its bytecode and its name."""
     fresh = tree != release
     if fresh:
         for name in OURS:
             staging.remove(tree / name)
     venv = environments.build(venvs, release.name, tree, requirements, python, environment)
+    venv_packages.add(venv, tree, requirements, environment, packages)
     if fresh:
         _compile(venv, tree, release)
     _link(tree / VENV, os.path.relpath(venv, release))

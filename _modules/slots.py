@@ -1,47 +1,56 @@
 """
 The two slots of an app on this host: start a release in the idle one, prove it, give it the traffic, take it back.
 
-Whoever calls passes what ``apps.spec`` says about the app: ``slots``, ``front`` (the link that Nginx connects through),
-``current``, ``health``. Everything can be called again after a crash at any point: what is done is found done.
+Whoever calls passes what ``apps.spec`` says about the app: ``slots``, ``current``, ``health``. What runs in a slot is
+asked and ended as it was started, which its record tells: the pillar may want another server or process manager by now.
+Everything can be called again after a crash at any point: what is done is found done.
 """
 
 import logging
 import os
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
 from salt.exceptions import CommandExecutionError
 
+import access_log
+import doors
 import probe
 import slot_record
 import supervisor_rpc
+import warm_timer
 
 log = logging.getLogger(__name__)
 
-# The front door is Nginx on this host, which trusts what this address says about the protocol (salt/nginx/nginx.conf).
+# The web server of this host, which trusts what this address says about the protocol (salt/nginx/nginx.conf and
+# salt/apache/slipway.conf).
 FRONT_DOOR = "127.0.0.1:80"
+
+MANAGERS = ("supervisor", "systemd")
 
 # Seconds between two looks at a program that is still starting, and between two probes of the watch window.
 STARTING_INTERVAL = 0.2
 WATCH_INTERVAL = 0.5
+# Between two questions to a slot that is warm: it has proved itself before.
+WARM_INTERVAL = 0.02
 
 # One bad answer in the watch window may be the client's side of it, two in a row are the release.
 WATCH_FAULTS = 2
 
 # Seconds after a flip in which requests on their way still reach the old slot: with 2 none was lost (our measurement,
-# "symlink flip, old slot stopped after 2 s"). The limit is for connections that a slot which hangs never accepts.
+# "symlink flip, old slot stopped after 2 s").
 DRAIN = 2.0
-DRAIN_LIMIT = 30.0
+# Seconds that a program gets to end when every request that it may finish is finished; then it is killed.
+END = 5.0
 
-# Enough threads to reach every worker, few enough for a host with many of them.
-WARM_THREADS = 32
+# Seconds after which the front has written down what became of a request.
+LOGGED = 0.5
 
 # STARTING lasts as long as the program's startsecs; an app answers well before.
 ALIVE = ("STARTING", "RUNNING")
-# Nothing runs, nothing is about to; the empty one is a program that Supervisor does not know.
+# Nothing runs, nothing is about to; the empty one is a program that its manager does not know.
 ENDED = ("STOPPED", "EXITED", "FATAL", "UNKNOWN", "")
 
 
@@ -55,22 +64,20 @@ def serving(app):
 
         salt web1 slots.serving shop
     """
-    spec = __salt__["apps.spec"](app)
-    return _serving(spec["slots"], spec["front"])
+    return _serving(__salt__["apps.spec"](app)["slots"])
 
 
-def pending(slots, front, current, release, path, config_files):
+def pending(slots, current, release, path, config_files):
     """
     Return what ``activate`` would change, ``{}`` if the release has the traffic already and its program runs.
 
     :param slots: the app's two slots
-    :param front: the link to the socket of the slot that has the traffic
     :param current: the link to the release that has the traffic
     :param release: id of the wanted release
     :param path: its folder
     :param config_files: files that a process of the app reads when it starts
     """
-    slot = slot_record.active(slots, front)
+    slot = slot_record.active(slots)
     if slot is None or not _prepared(slot, release, path, config_files):
         return _difference(slot, release)
     if _state(slot) not in ALIVE:
@@ -82,32 +89,36 @@ def pending(slots, front, current, release, path, config_files):
     return {}
 
 
-def activate(slots, front, current, release, path, config_files, health, window, warm_requests):
+def activate(slots, current, release, path, config_files, health, window, warm_requests, keep_warm=0):
     """
     Give the traffic of this host to a release, and return what changed; see ``pending`` for the first arguments.
 
     The idle slot starts the release, must answer well on its own door and is warmed; then the traffic goes to it and it
-    is watched through Nginx. A release that has the traffic but whose program died is started where it is, because
-    that ends the outage soonest and nothing else is there to serve.
+    is watched through the front door. A release that is still warm in the idle slot only has to answer. One that has
+    the traffic but whose program died is started where it is, because that ends the outage soonest.
 
     :param health: how to ask the app (``apps.spec``: ``health``)
     :param window: seconds to watch the release after it has the traffic
     :param warm_requests: how many requests to warm it with: one for each thread of each worker
+    :param keep_warm: seconds that the release before goes on running, for a way back; 0: until ``retire``
     :raises CommandExecutionError: with the last lines of the app's log; the traffic is then where it was before
     """
-    changes = pending(slots, front, current, release, path, config_files)
+    changes = pending(slots, current, release, path, config_files)
     if not changes:
         return {}
-    before = slot_record.active(slots, front)
+    before = slot_record.active(slots)
     if before and _prepared(before, release, path, config_files):
         slot, back = before, _idle(slots, before)
         _restart_in_place(slot, release, path, health)
     else:
         slot, back = _idle(slots, before), before
-        _start_idle(slot, release, path, config_files, health, warm_requests)
-        _give_traffic(slot, front)
+        if not _is_warm(slot, release, path, config_files, health):
+            _start_idle(slot, release, path, config_files, health, warm_requests)
+        _give_traffic(slot, back)
     slot_record.point(current, path)
-    _confirm(slot, back, front, current, release, health, window)
+    _confirm(slot, back, current, release, health, window)
+    if keep_warm and back and slot_record.read(back):
+        _keep_warm(back, keep_warm)
     return changes
 
 
@@ -126,47 +137,72 @@ def revert(app, slot):
         salt web1 slots.revert shop blue
     """
     spec = __salt__["apps.spec"](app)
-    slots, front, current = spec["slots"], spec["front"], spec["paths"]["current"]
+    slots, current = spec["slots"], spec["paths"]["current"]
     target = _named(slots, slot)
     if target is None:
-        _take_traffic_away(front, current)
-    elif slot_record.active(slots, front) != target or _state(target) not in ALIVE:
+        _take_traffic_away(slots[0], current)
+    elif slot_record.active(slots) != target or _state(target) not in ALIVE:
         _prove_again(target, spec["health"])
-        _give_traffic(target, front)
+        _give_traffic(target, slot_record.active(slots))
         slot_record.write(target, {**slot_record.read(target), "confirmed": True})
     if target:
         slot_record.point(current, os.path.realpath(target["link"]))
     for other in slots:
         if other != target:
-            _stop_gracefully(other, front)
-    return _serving(slots, front)
+            _stop_gracefully(other)
+    return _serving(slots)
 
 
-def retire(slots, front):
+def retire(slots, keep_warm=0):
     """
-    Stop the programs of the slots that do not have the traffic, and return the names of those stopped.
+    Stop the programs of the slots that do not have the traffic, and return a sentence for each request that was cut.
 
-    The requests that they still hold are answered first. Nothing is stopped where no slot has the traffic.
+    The requests that they still hold are answered first, for as long as the app's ``timeout``. What another process
+    manager knew of a slot goes as well. Nothing is stopped where no slot has the traffic.
+
+    :param keep_warm: seconds after the flip in which the slot that served before may still run
     """
-    stopped = idle_programs(slots, front)
+    found, cut = leftovers(slots, keep_warm), []
     for slot in slots:
-        if slot["program"] in stopped:
-            _stop_gracefully(slot, front)
-    return stopped
+        if slot["program"] in found:
+            cut += [] if slot_record.has_traffic(slot) else _stop_gracefully(slot)
+            _forget_strangers(slot)
+    return cut
 
 
-def idle_programs(slots, front):
-    """Return the names of the programs that run, or try to, in slots that do not have the traffic."""
-    active = slot_record.active(slots, front)
-    idle = [slot for slot in slots if active and slot != active]
-    return [slot["program"] for slot in idle if _state(slot) not in ENDED]
+def leftovers(slots, keep_warm=0):
+    """Return the programs that ``retire`` would stop: without the traffic, or of another process manager."""
+    active = slot_record.active(slots)
+    if active is None or slot_record.since_flip(active) < keep_warm:
+        return []
+    return [slot["program"] for slot in slots if _strangers(slot) or (slot != active and _state(slot) not in ENDED)]
 
 
-def _serving(slots, front):
-    slot = slot_record.active(slots, front)
+def expire(record, started, forget=False):
+    """
+    End the program of a slot that was kept warm, and return what was done, a sentence each.
+
+    The timer that ``activate`` has set calls this. Without effect if the slot has the traffic again, or was started
+    anew since.
+
+    :param record: path of the slot's record
+    :param started: when the slot was started, as the record says it (seconds since 1970)
+    :param forget: whether its process manager shall forget the program, because another one has taken over
+    """
+    found = slot_record.read({"record": record})
+    if str(found.get("started")) != str(started) or slot_record.has_traffic(found["slot"]):
+        return []
+    cut = _stop_gracefully(found["slot"])
+    if forget:
+        _manager(found["slot"], "remove")
+    return [f"{found['slot']['program']} was stopped", *cut]
+
+
+def _serving(slots):
+    slot = slot_record.active(slots)
     if slot is None:
         return {"slot": "", "release": "", "since": ""}
-    since = datetime.fromtimestamp(slot_record.flipped(front), tz=timezone.utc)
+    since = datetime.fromtimestamp(slot_record.flipped(slot), tz=timezone.utc)
     release = slot_record.read(slot).get("release", "")
     return {"slot": slot["name"], "release": release, "since": since.strftime("%Y-%m-%dT%H:%M:%SZ")}
 
@@ -202,30 +238,47 @@ def _prepared(slot, release, path, config_files):
     return slot_record.read(slot).get("fingerprint") == fingerprint and slot_record.leads_to(slot["link"], path)
 
 
+def _is_warm(slot, release, path, config_files, health):
+    """Whether the release still runs in the slot, as it did when it had the traffic, and answers well."""
+    confirmed = slot_record.read(slot).get("confirmed")
+    if not (confirmed and _prepared(slot, release, path, config_files) and _state(slot) in ALIVE):
+        return False
+    try:
+        _await_good_answers(slot, release, path, {**health, "interval": WARM_INTERVAL, "start_timeout": END})
+    except CommandExecutionError as error:
+        log.warning("%s: was kept warm and does not answer: starting it anew: %s", slot["program"], error)
+        return False
+    return True
+
+
 def _start_idle(slot, release, path, config_files, health, warm_requests):
     """Make the idle slot run the release and answer well; what never answered well is killed, for it may hang."""
-    if not (_prepared(slot, release, path, config_files) and _state(slot) in ALIVE):
+    unproved = _prepared(slot, release, path, config_files) and not slot_record.read(slot).get("confirmed")
+    if not (unproved and _state(slot) in ALIVE):
         _start_anew(slot, release, path, config_files)
     try:
         _await_good_answers(slot, release, path, health)
         _warm(slot, release, health, warm_requests)
     except CommandExecutionError as error:
         reason = _reason(slot, release, error, "it got no traffic")
+        _manager(slot, "kill")
         slot_record.forget(slot)
-        __salt__["supervisor.kill"](slot["program"])
         raise CommandExecutionError(reason) from error
 
 
 def _start_anew(slot, release, path, config_files):
     log.info("%s: starting release %s", slot["program"], release)
+    # Before anything of it is stopped: the front must not come back to what is on its way out, or not proved yet.
+    slot_record.point(slot["standby"], slot["nobody"])
+    _stop_gracefully(slot)
     slot_record.forget(slot)
-    if _state(slot) not in ENDED:
-        __salt__["supervisor.stop"](slot["program"], timeout=_stop_time(slot))
+    _forget_strangers(slot)
     slot_record.point(slot["link"], path)
-    __salt__["supervisor.configure"](slot["program"], slot["section"])
-    record = {"release": release, "fingerprint": slot_record.fingerprint(slot, release, config_files)}
-    slot_record.write(slot, {**record, "started": time.time(), "confirmed": False})
-    __salt__["supervisor.start"](slot["program"], wait=False)
+    _manager(slot, "configure", slot["section"])
+    fingerprint = slot_record.fingerprint(slot, release, config_files)
+    record = {"release": release, "fingerprint": fingerprint, "started": time.time(), "confirmed": False}
+    slot_record.write(slot, {**record, "slot": slot})
+    _manager(slot, "start", wait=False)
 
 
 def _restart_in_place(slot, release, path, health):
@@ -242,8 +295,8 @@ def _restart_in_place(slot, release, path, health):
 
 def _start_if_dead(slot):
     if _state(slot) in ENDED:
-        __salt__["supervisor.configure"](slot["program"], slot["section"])
-        __salt__["supervisor.start"](slot["program"], wait=False)
+        _manager(slot, "configure", slot_record.started(slot)["section"])
+        _manager(slot, "start", wait=False)
 
 
 def _prove_again(slot, health):
@@ -258,31 +311,50 @@ def _prove_again(slot, health):
         raise CommandExecutionError(_reason(slot, release, error, "the traffic was not given back to it")) from error
 
 
-def _give_traffic(slot, front):
+def _give_traffic(slot, back):
+    """Flip. What served before stands by, and where it had another web server in front that one changes with it."""
     log.info("%s: gets the traffic", slot["program"])
-    slot_record.point(front, slot["socket"])
+    now, before = slot_record.started(slot), slot_record.started(back) if back else None
+    proved = before and slot_record.read(back).get("confirmed") and _state(back) in ALIVE
+    slot_record.point(now["standby"], before["target"] if proved else now["nobody"])
+    slot_record.renew_door(now)
+    slot_record.point(now["live"], now["target"])
+    if before is None or before["front"] != now["front"]:
+        __salt__["fronts.take"](now["front"])
 
 
-def _take_traffic_away(front, current):
-    for link in (front, current):
-        with suppress(FileNotFoundError):
-            Path(link).unlink()
+def _keep_warm(slot, seconds):
+    """Have the slot that served before ended later, by a timer; without one the next highstate does it."""
+    before = slot_record.read(slot)
+    forget = before["slot"]["manager"] != slot["manager"]
+    try:
+        arguments = (slot["record"], before["started"], forget)
+        warm_timer.start(slot["program"], max(seconds, slot["timeout"]), __opts__["config_dir"], arguments)
+    except CommandExecutionError as error:
+        log.warning("%s: runs until the next highstate: %s", slot["program"], error)
 
 
-def _confirm(slot, back, front, current, release, health, window):
+def _take_traffic_away(slot, current):
+    for link in (slot["standby"], slot["live"]):
+        slot_record.point(link, slot["nobody"])
+    with suppress(FileNotFoundError):
+        Path(current).unlink()
+
+
+def _confirm(slot, back, current, release, health, window):
     """Watch a release that just got the traffic; give the traffic back if it fails."""
     if slot_record.read(slot).get("confirmed"):
         return
     try:
-        _watch(release, health, window)
+        _watch(slot, release, health, window)
     except CommandExecutionError as error:
         reason = _reason(slot, release, error, "the traffic went back to where it was")
-        _go_back(slot, back, front, current, health)
+        _go_back(slot, back, current, health)
         raise CommandExecutionError(reason) from error
     slot_record.write(slot, {**slot_record.read(slot), "confirmed": True})
 
 
-def _go_back(failed, back, front, current, health):
+def _go_back(failed, back, current, health):
     """First move the traffic, then end the failed release gracefully: it holds requests of real users."""
     slot_record.forget(failed)
     if back and slot_record.read(back):
@@ -290,21 +362,22 @@ def _go_back(failed, back, front, current, health):
             # Whatever it answers: what failed is no better.
             with suppress(CommandExecutionError):
                 _prove_again(back, health)
-        _give_traffic(back, front)
+        _give_traffic(back, failed)
         slot_record.point(current, os.path.realpath(back["link"]))
     else:
-        _take_traffic_away(front, current)
-    _stop_gracefully(failed, front)
+        _take_traffic_away(failed, current)
+    _stop_gracefully(failed)
 
 
-def _watch(release, health, window):
-    """Raise if the front door answers badly twice in a row within ``window`` seconds."""
-    faults, end = [], time.monotonic() + window
+def _watch(slot, release, health, window):
+    """Raise if within ``window`` seconds the process ends, or the front door answers badly twice in a row."""
+    faults, pid, end = [], None, time.monotonic() + window
     while time.monotonic() < end:
-        fault = _fault(FRONT_DOOR, release, health)
+        pid = _same_process(slot, pid)
+        fault = _fault({"door": FRONT_DOOR}, release, health)
         faults = [*faults, fault] if fault else []
         if len(faults) == WATCH_FAULTS:
-            raise CommandExecutionError(f"{WATCH_FAULTS} bad answers in a row through Nginx at {FRONT_DOOR}: {fault}")
+            raise CommandExecutionError(f"{WATCH_FAULTS} bad answers in a row at the front door {FRONT_DOOR}: {fault}")
         time.sleep(WATCH_INTERVAL)
 
 
@@ -320,16 +393,16 @@ def _await_good_answers(slot, release, path, health):
             )
         time.sleep(health["interval"] if good else min(STARTING_INTERVAL, health["interval"]))
         pid = _same_process(slot, pid)
-        fault = _fault(slot["socket"], release, health) or _wrong_folder(pid, path)
+        fault = _fault(slot, release, health) or _wrong_folder(pid, path)
         good = 0 if fault else good + 1
     log.info("%s: answers well", slot["program"])
 
 
 def _same_process(slot, pid):
     """The slot's process id; raises if it died since the last look, which it will do again and again."""
-    program = __salt__["supervisor.programs"](slot["program"])[slot["program"]]
+    program = _program(slot)
     if program["state"] in ENDED or pid not in (None, program["pid"]):
-        raise CommandExecutionError("its process ended while it started")
+        raise CommandExecutionError("its process ended")
     return program["pid"] or None
 
 
@@ -342,53 +415,99 @@ def _wrong_folder(pid, path):
 def _warm(slot, release, health, requests):
     """Send requests at once, so that every worker has had its first, which is slow; slow is no fault here."""
     patient = {**health, "timeout": health["start_timeout"]}
-    with ThreadPoolExecutor(max_workers=min(requests, WARM_THREADS)) as pool:
-        faults = [
-            fault for fault in pool.map(lambda _: _fault(slot["socket"], release, patient), range(requests)) if fault
-        ]
+    faults = probe.many(requests, lambda: _fault(slot, release, patient))
     if faults:
         raise CommandExecutionError(f"{len(faults)} of {requests} warm-up requests got a bad answer: {faults[0]}")
 
 
-def _fault(door, release, health):
-    answer = probe.ask(door, health["path"], health["host"], health["timeout"])
+def _fault(slot, release, health):
+    answer = probe.ask(slot["door"], health["path"], health["host"], health["timeout"], slot.get("token", ""))
     return probe.fault(answer, health["statuses"], release)
 
 
-def _stop_gracefully(slot, front):
+def _stop_gracefully(slot):
+    """Stop what runs in a slot when its requests are answered; a sentence for each that took too long and was cut."""
+    slot = slot_record.started(slot)
     if _state(slot) in ENDED:
-        return
-    _drain(slot, front)
+        return []
+    left = _drain(slot)
+    position, waited = access_log.position(slot["access_log"]), slot_record.since_flip(slot)
     log.info("%s: stopping", slot["program"])
-    __salt__["supervisor.stop"](slot["program"], timeout=_stop_time(slot))
+    _end(slot)
+    return _cut(slot, position, waited) if left else []
 
 
-def _drain(slot, front):
-    """Wait until no connection can reach the slot any more and every one that did has been accepted."""
-    rest = DRAIN - (time.time() - slot_record.flipped(front))
-    time.sleep(min(max(rest, 0), DRAIN))
-    end = time.monotonic() + DRAIN_LIMIT
-    while slot_record.waiting(slot) and time.monotonic() < end:
+def _drain(slot):
+    """Wait until nobody is connected to the slot any more, or may be no longer; return how many are."""
+    time.sleep(max(DRAIN - slot_record.since_flip(slot), 0))
+    while (left := _connected(slot)) and slot_record.since_flip(slot) < slot["timeout"]:
         time.sleep(STARTING_INTERVAL)
+    return left
 
 
-def _stop_time(slot):
-    """Seconds until Supervisor has ended the program one way or the other, and a few to say so."""
-    return float(slot["section"]["stopwaitsecs"]) + 5
+def _connected(slot):
+    """How many connections the slot has; asked twice for a zero, because one may be missed while they come and go."""
+    return doors.connections(slot["door"]) or doors.connections(slot["door"])
+
+
+def _end(slot):
+    """Stop the program of a slot; kill what has not ended soon, as only what must be cut keeps it."""
+    try:
+        _manager(slot, "stop", timeout=END)
+    except CommandExecutionError as error:
+        log.warning("%s: killed: %s", slot["program"], error)
+        _manager(slot, "kill")
+
+
+def _cut(slot, position, waited):
+    """What the front's log says about the requests that were cut, also written to the slot's own log."""
+    time.sleep(LOGGED)
+    cut = access_log.cut(slot["access_log"], position, slot["domains"], waited)
+    limit = f"cut at the limit of {slot['timeout']} s"
+    lines = [f"{slot['program']}: {limit}: {request}" for request in access_log.describe(cut)]
+    for line in lines:
+        log.warning(line)
+    slot_record.note(slot["log"], lines)
+    return lines
+
+
+def _program(slot):
+    """What the manager that started the slot says of its program: ``{"state": "", "pid": 0}`` if nothing."""
+    started = slot_record.started(slot)
+    unknown = {"state": "", "pid": 0}
+    return __salt__[f"{started['manager']}.programs"](slot["program"]).get(slot["program"], unknown)
 
 
 def _state(slot):
-    """The state of the slot's program; empty where Supervisor does not know it, or is not there to know anything."""
+    """The state of the slot's program; empty where the manager does not know it, or is not there to know anything."""
     try:
-        return __salt__["supervisor.programs"](slot["program"]).get(slot["program"], {}).get("state", "")
+        return _program(slot)["state"]
     except supervisor_rpc.SupervisorDown:
         return ""
+
+
+def _manager(slot, function, *args, **kwargs):
+    """Have the manager of a slot's program do something with it: the one that started it, if it is running."""
+    manager = slot_record.started(slot)["manager"]
+    return __salt__[f"{manager}.{function}"](slot["program"], *args, **kwargs)
+
+
+def _strangers(slot):
+    """The process managers that know the slot's program and should not: neither wanted nor running it now."""
+    right = {slot["manager"]} | ({slot_record.started(slot)["manager"]} if _state(slot) not in ENDED else set())
+    return [name for name in MANAGERS if name not in right and __salt__[f"{name}.is_configured"](slot["program"])]
+
+
+def _forget_strangers(slot):
+    for manager in _strangers(slot):
+        log.info("%s: removed from %s", slot["program"], manager)
+        __salt__[f"{manager}.remove"](slot["program"])
 
 
 def _reason(slot, release, error, outcome):
     """The sentence that an operator reads: what failed, what serves now, and what the app itself said."""
     try:
-        tail = __salt__["supervisor.tail"](slot["program"])
+        tail = _manager(slot, "tail")
     except CommandExecutionError as unreadable:
         tail = str(unreadable)
     return f"{slot['program']}: release {release}: {error}; {outcome}. The end of {slot['log']}:\n{tail}"

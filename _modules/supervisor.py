@@ -78,6 +78,19 @@ def programs(name="", socket=SOCKET):
         }
 
 
+def is_configured(name, folder=FOLDER):
+    """
+    Whether there is a file of this module for ``name``; Supervisor is not asked.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt web1 supervisor.is_configured worker
+    """
+    return Path(_path(name, folder)).exists()
+
+
 def pending(name, section, folder=FOLDER, kind="program", socket=SOCKET):
     """
     What ``configure`` with the same arguments would change; nothing is touched.

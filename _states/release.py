@@ -4,13 +4,13 @@ import state_result
 
 
 @state_result.failures_are_results
-def staged(name, source, commit, mirror, downloads, venvs, requirements, python, environment):
+def staged(name, source, commit, mirror, downloads, venvs, requirements, python, environment, packages=()):
     """
     Ensure that a release is ready to run; nothing that runs is touched, and a release that is there costs no process.
 
     name
         The path of the release, which ends with its id.
-    source, commit, mirror, downloads, venvs, requirements, python, environment
+    source, commit, mirror, downloads, venvs, requirements, python, environment, packages
         As ``releases.stage`` takes them.
 
     .. code-block:: yaml
@@ -26,15 +26,19 @@ def staged(name, source, commit, mirror, downloads, venvs, requirements, python,
             - requirements: ""
             - python: python3
             - environment: production
+            - packages: ["gunicorn==27.0.1"]
     """
     lacking = __salt__["releases.lacks"](name, requirements, python, environment)
-    if not lacking:
+    missing = [] if lacking else __salt__["releases.missing_packages"](name, packages)
+    if not lacking and not missing:
         return state_result.unchanged(name, "The release is ready")
-    changes = {"staged": lacking}
+    changes = {"staged": lacking} if lacking else {"packages": missing}
+    what = f"The {lacking}" if lacking else ", ".join(missing)
     if __opts__["test"]:
-        return state_result.would(name, changes, f"The {lacking} would be made")
-    __salt__["releases.stage"](name, source, commit, mirror, downloads, venvs, requirements, python, environment)
-    return state_result.changed(name, changes, f"The {lacking} was made")
+        return state_result.would(name, changes, f"{what} would be made ready")
+    places = (mirror, downloads, venvs)
+    __salt__["releases.stage"](name, source, commit, *places, requirements, python, environment, packages)
+    return state_result.changed(name, changes, f"{what} was made ready")
 
 
 @state_result.failures_are_results

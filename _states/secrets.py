@@ -9,6 +9,7 @@ import grp
 import json
 import os
 import pwd
+import re
 import stat
 from pathlib import Path
 
@@ -65,6 +66,40 @@ def deploy_key(name, app):
     # OpenSSH cannot read a key without the newline at its end, which is easily lost on the way through YAML.
     content = key.reveal().strip() + "\n"
     return _file(name, content.encode(), OWNER, 0o600, lambda old: {"key": "added" if old is None else "changed"})
+
+
+@state_result.failures_are_results
+def token(name, app, group):
+    """
+    Ensure that there is a word by which the slots of an app know the web server in front, readable by root and the app.
+
+    name
+        The path of the file, in a folder that exists. Apache includes it, in front and in the slots: its last line is
+        ``Define slipway_door_<app> <64 hexadecimal digits>``.
+    group
+        The group of the app's user: the file is root:<group> 0640.
+
+    The word is made here, by chance, and kept from then on. A file that holds none is written anew.
+
+    .. code-block:: yaml
+
+        shop-door:
+          secrets.token:
+            - name: /etc/shop/door.conf
+            - app: shop
+            - group: shop
+    """
+    pattern = rf"^Define slipway_door_{re.escape(app)} ([0-9a-f]{{64}})$"
+    found = re.search(pattern.encode(), _content(name) or b"", re.MULTILINE)
+    word = found[1].decode() if found else os.urandom(32).hex()
+    content = f"# Managed by Salt: secrets.token\nDefine slipway_door_{app} {word}\n"
+    return _file(name, content.encode(), group, 0o640, lambda old: _about_word(old, found))
+
+
+def _about_word(old, found):
+    if found:
+        return {"layout": "rewritten"}
+    return {"token": "added" if old is None else "replaced"}
 
 
 def _app(name):

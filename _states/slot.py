@@ -1,9 +1,12 @@
 """Which release of an app has the traffic of this host; the work is done by ``slots``."""
 
+from pathlib import Path
+
+import slot_record
 import state_result
 
 
-def active(name, release, path, slots, front, current, config_files, health, window, warm_requests):
+def active(name, release, path, slots, current, config_files, health, window, warm_requests, keep_warm):
     """
     Ensure that a release has the traffic, started with the config files as they are now.
 
@@ -15,39 +18,65 @@ def active(name, release, path, slots, front, current, config_files, health, win
             - release: 1a2b3c4d5e6f
             - path: /srv/shop/releases/1a2b3c4d5e6f
             - slots: [...]
-            - front: /srv/shop/run/web.sock
             - current: /srv/shop/current
             - config_files: [/etc/shop/secrets.json, /etc/shop/gunicorn.conf.py]
             - health: {...}
             - window: 10
             - warm_requests: 16
+            - keep_warm: 300
             - watch:
-              - file: shop-gunicorn
+              - file: shop-server
 
     The arguments are those of ``slots.activate``. ``watch`` is for test mode only: there a config file that would
     change predicts the restart. For real, a process is restarted because its files differ from those it started with.
     """
-    where = (slots, front, current, release, path, config_files)
-    result = _active(name, where, release, health, window, warm_requests)
+    where = (slots, current, release, path, config_files)
+    result = _active(name, where, release, (health, window, warm_requests, keep_warm))
     # Salt puts the answer of mod_watch in the place of ours if nothing changed, a failure included.
     return {**result, "skip_watch": not (__opts__["test"] and result["result"])}
 
 
 @state_result.failures_are_results
-def _active(name, where, release, health, window, warm_requests):
+def _active(name, where, release, how):
     changes = __salt__["slots.pending"](*where)
     if not changes:
         return state_result.unchanged(name, f"Release {release} has the traffic")
     if __opts__["test"]:
         return state_result.would(name, changes, f"Release {release} would get the traffic")
-    changes = __salt__["slots.activate"](*where, health, window, warm_requests)
+    changes = __salt__["slots.activate"](*where, *how)
     return state_result.changed(name, changes, f"Release {release} got the traffic")
 
 
 @state_result.failures_are_results
-def retired(name, slots, front):
+def linked(name, links, target):
+    """
+    Ensure that links are there which the front web server looks up; where they lead is up to ``active``.
+
+    .. code-block:: yaml
+
+        shop-links:
+          slot.linked:
+            - links: [/srv/shop/run/web, /srv/shop/run/back]
+            - target: /srv/shop/run/none
+    """
+    missing = [link for link in links if not Path(link).is_symlink()]
+    if not missing:
+        return state_result.unchanged(name, "The links are there")
+    changes = {link: {"old": "", "new": target} for link in missing}
+    if __opts__["test"]:
+        return state_result.would(name, changes, f"{len(missing)} links would be made")
+    for link in missing:
+        slot_record.point(link, target)
+    return state_result.changed(name, changes, f"{len(missing)} links were made")
+
+
+@state_result.failures_are_results
+def retired(name, slots, keep_warm=0):
     """
     Ensure that only the slot that has the traffic runs a program; the others answer what they hold and stop.
+
+    keep_warm
+        Seconds after the flip in which the slot that served before may still run.
 
     .. code-block:: yaml
 
@@ -55,16 +84,16 @@ def retired(name, slots, front):
           slot.retired:
             - name: shop
             - slots: [...]
-            - front: /srv/shop/run/web.sock
+            - keep_warm: 300
     """
-    idle = __salt__["slots.idle_programs"](slots, front)
+    idle = __salt__["slots.leftovers"](slots, keep_warm)
     if not idle:
-        return state_result.unchanged(name, "No idle slot runs a program")
+        return state_result.unchanged(name, "No other slot runs a program, or one that may still be warm")
     changes = {program: {"old": "running", "new": "stopped"} for program in idle}
     if __opts__["test"]:
         return state_result.would(name, changes, f"{len(idle)} program would be stopped")
-    __salt__["slots.retire"](slots, front)
-    return state_result.changed(name, changes, f"{len(idle)} program was stopped")
+    cut = __salt__["slots.retire"](slots, keep_warm)
+    return state_result.changed(name, changes, "\n".join([f"{len(idle)} program was stopped", *cut]))
 
 
 def mod_watch(name, release, **kwargs):

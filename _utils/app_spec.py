@@ -10,27 +10,25 @@ import urllib.parse
 from collections.abc import Mapping
 
 import app_spec_checks
+import app_spec_web
 from app_spec_classes import (
     MASK,
     App,
     Database,
     Fleet,
-    Gunicorn,
     Health,
     Host,
     Paths,
     Release,
     Rollout,
     Secret,
-    Slot,
     Source,
     SpecError,
 )
 
-SLOTS = ("blue", "green")
 # What the spec holds just as the pillar says it.
 AS_TYPED = ("user", "settings", "wsgi", "server", "process_manager", "environment", "python", "requirements", "keep")
-AS_TYPED += ("revision", "static_url", "media_url", "max_body", "config")
+AS_TYPED += ("keep_warm", "revision", "static_url", "media_url", "max_body", "config")
 POSTGRESQL_PORT = 5432
 # The PostgreSQL of each distribution we run on: packages.debian.org and packages.ubuntu.com, package "postgresql".
 POSTGRESQL_VERSIONS = {
@@ -54,7 +52,10 @@ def load(pillar, grains=None):
     values, problems = app_spec_checks.settle(pillar, grains.get("id"))
     if problems:
         raise SpecError("\n".join(problems))
-    hosts = tuple(Host(name, host["address"], tuple(host["roles"])) for name, host in values["hosts"].items())
+    hosts = tuple(
+        Host(name, host["address"], tuple(host["roles"]), host["max_connections"])
+        for name, host in values["hosts"].items()
+    )
     apps = tuple(_app(name, values, grains) for name in values["apps"])
     return Fleet(hosts, apps, released="releases" in values, only=values.get("only", ""))
 
@@ -122,7 +123,7 @@ def _app(name, values, grains):
     paths = _paths(name)
     secrets_file = f"{paths.etc}/secrets.{app['secrets']['format']}"
     variables = _variables(app, paths, secrets_file)
-    gunicorn = _gunicorn(app, paths, grains)
+    web = app_spec_web.web(name, app, values, grains, paths)
     secrets = {key: Secret(value) for key, value in values["secrets"].get(name, {}).items()}
     deploy_key = secrets.pop("deploy_key", None)
     password = values["passwords"]["database"].get(name)
@@ -136,9 +137,10 @@ def _app(name, values, grains):
         releases=_releases(name, paths, values.get("releases", {})),
         paths=paths,
         secrets_file=secrets_file,
-        front=f"{paths.run}/web.sock",
-        slots=tuple(_slot(slot, name, app, paths, gunicorn, variables) for slot in SLOTS),
-        gunicorn=gunicorn,
+        config_files=app_spec_web.config_files(web, paths, secrets_file),
+        max_body_bytes=_bytes(app["max_body"]),
+        slots=app_spec_web.slots(name, app, web, paths, variables),
+        web=web,
         variables=variables,
         health=_health(app["health"], host=app["domains"][0]),
         rollout=_rollout(app["rollout"], hosts=len(app["hosts"])),
@@ -159,6 +161,8 @@ def _paths(name):
     home = f"/srv/{name}"
     inside = ("downloads", "releases", "venvs", "static", "media", "slots", "run", "current")
     folders = {folder: f"{home}/{folder}" for folder in inside}
+    run = folders["run"]
+    folders |= {"live": f"{run}/web", "standby": f"{run}/back", "nobody": f"{run}/none"}
     return Paths(home=home, mirror=f"{home}/source.git", etc=f"/etc/{name}", logs=f"/var/log/{name}", **folders)
 
 
@@ -187,52 +191,10 @@ def _release(paths, id, commit, revision):
     return Release(id=id, commit=commit, revision=revision, path=path, python=f"{path}/.venv/bin/python")
 
 
-def _gunicorn(app, paths, grains):
-    cpus = grains.get("num_cpus")
-    return Gunicorn(
-        config=f"{paths.etc}/gunicorn.conf.py",
-        # One process a core, and two at least so that one slow import or crash never stops the app: with 2n+1 of
-        # them the same requests cost 67 % more CPU (9 workers on 2 cores, CPU-bound views; our measurement).
-        workers=app.get("workers") or max(cpus if isinstance(cpus, int) else 1, 2),
-        threads=app["threads"],
-        timeout=app["timeout"],
-        graceful_timeout=app["timeout"],
-    )
-
-
-def _slot(slot, name, app, paths, gunicorn, variables):
-    link, socket, log = f"{paths.slots}/{slot}", f"{paths.run}/{slot}.sock", f"{paths.logs}/{slot}.log"
-    return Slot(
-        name=slot,
-        link=link,
-        record=f"{link}.json",
-        socket=socket,
-        program=f"{name}-{slot}",
-        log=log,
-        section={
-            "command": f"{link}/.venv/bin/gunicorn -c {gunicorn.config} --bind unix:{socket} {app['wsgi']}",
-            # Supervisor enters the link once: the process keeps the release's own path when the link moves.
-            "directory": link,
-            "user": app["user"],
-            "environment": ",".join(f'{key}="{value}"' for key, value in variables.items()),
-            "autostart": "false",
-            "autorestart": "true",
-            # Five times the 2 s that the Django of our measurements took to import: dying sooner is a failed start.
-            "startsecs": "10",
-            # A release that serves and dies, with its database say, is started again for about a minute: Supervisor
-            # waits one second longer each time. One that only tries to start is given up by `slots` much sooner.
-            "startretries": "10",
-            "stopsignal": "TERM",
-            # Supervisor kills after this: later than Gunicorn itself has given up waiting for its requests.
-            "stopwaitsecs": str(gunicorn.graceful_timeout + 10),
-            "stopasgroup": "false",
-            "killasgroup": "true",
-            "redirect_stderr": "true",
-            "stdout_logfile": log,
-            "stdout_logfile_maxbytes": "10MB",
-            "stdout_logfile_backups": "5",
-        },
-    )
+def _bytes(size):
+    """A size as Nginx writes it, ``10m``, in bytes."""
+    number, unit = (size, "") if size.isdigit() else (size[:-1], size[-1])
+    return int(number) * {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}[unit]
 
 
 def _health(health, host):

@@ -8,13 +8,18 @@ to do``, so that all mistakes of a pillar are told at once.
 import difflib
 import ipaddress
 import re
+import zlib
 from collections.abc import Mapping
 
 import app_spec_keys
+import sizing
+import web_servers
 from app_spec_keys import REQUIRED, Derived
 
 BAD = object()
 MANY = 10**12
+# Loopback ports below those that Linux gives to connections (32768 and up, ip_local_port_range): two for each app.
+FIRST_PORT, PORTS = 10000, 10000
 SOURCE_KINDS = ("git", "archive", "path")
 # Written into the secrets file or the environment by us; what the operator sets instead.
 OWN_VARIABLES = {"DJANGO_SETTINGS_MODULE": "set settings", "SECRETS_FILE": "leave it out"}
@@ -46,6 +51,8 @@ def settle(pillar, id=None):
         for name, app in apps.items():
             _placement(name, app, values["hosts"], problems)
         _clashes(apps, values["hosts"], problems)
+        _fronts(apps, values["hosts"], problems)
+        _connections(apps, values["hosts"], problems)
         _passwords(values, id, problems)
     return values, problems
 
@@ -107,6 +114,7 @@ def _misfit(kind, value):
     if kind.choices:
         close = difflib.get_close_matches(value, kind.choices, n=1) if isinstance(value, str) else []
         fix = f"did you mean {close[0]!r}?" if close else kind.fix
+        fix = kind.refused.get(value, fix) if isinstance(value, str) else fix
         return f"{shown(value)} is not one of {', '.join(kind.choices)}: {fix}"
     return f"{shown(value)} is no {kind.words}: {kind.fix}"
 
@@ -178,6 +186,10 @@ def _complete(name, app):
     app.setdefault("user", name)
     app.setdefault("settings", f"{module}.settings")
     app.setdefault("wsgi", f"{module}.wsgi:application")
+    app.setdefault("asgi", f"{module}.asgi:application")
+    app.setdefault("interface", "asgi" if app.get("server") == "uvicorn" else "wsgi")
+    # By the name and not by the order of the apps: another app must not move this one's port.
+    app.setdefault("port", FIRST_PORT + zlib.crc32(name.encode()) % PORTS * 2)
     if isinstance(app.get("database"), dict):
         app["database"].setdefault("name", module)
         app["database"].setdefault("user", app["database"]["name"])
@@ -192,6 +204,7 @@ def _agreement(name, app, secrets, problems):
     if static and media and (static.startswith(media) or media.startswith(static)):
         problems.append(f"{path}:media_url: {media!r} and static_url {static!r} overlap: give each its own path")
     _file_keys(path, name, app, secrets, problems)
+    _server(path, app, problems)
     for key in OWN_VARIABLES.keys() & app.get("variables", {}).keys():
         problems.append(f"{path}:variables:{key}: is set for every app: {OWN_VARIABLES[key]}")
 
@@ -207,6 +220,15 @@ def _source(path, source, problems):
         problems.append(f"{path}:hash: belongs to an archive: leave it out")
     if source.get("known_hosts") and "git" not in source:
         problems.append(f"{path}:known_hosts: belongs to git: leave it out")
+
+
+def _server(path, app, problems):
+    if app["interface"] == "asgi" and "threads" in app:
+        problems.append(f"{path}:threads: nothing uses them with asgi, which has one event loop a worker: leave it out")
+    able = web_servers.SERVERS[app["server"]].interfaces if "server" in app else ()
+    if able and app["interface"] not in able:
+        other = "uvicorn or granian" if app["interface"] == "asgi" else "gunicorn, uwsgi, granian or mod_wsgi"
+        problems.append(f"{path}:interface: {app['server']} serves {able[0]} only: leave it out, or take {other}")
 
 
 def _file_keys(path, name, app, secrets, problems):
@@ -264,20 +286,60 @@ def _clashes(apps, hosts, problems):
     Sockets, folders and programs cannot meet: their names are made from the app's name.
     """
     balanced = bool(_with_role(hosts, "balancer"))
-    users, domains, databases, logins = {}, {}, {}, {}
+    users, domains, databases, logins, ports = {}, {}, {}, {}, {}
     for name, app in apps.items():
         path = f"apps:{name}"
         users.setdefault(app["user"], []).append((f"{path}:user", app))
         for domain in app.get("domains", ()):
             domains.setdefault(domain, []).append((f"{path}:domains", app))
+        if app.get("server") == "mod_wsgi":
+            for port in (app["port"], app["port"] + 1):
+                ports.setdefault(port, []).append((f"{path}:port", app))
         database = app.get("database")
         if isinstance(database, dict) and "host" in database:
             databases.setdefault((database["name"], database["host"]), []).append((f"{path}:database:name", app))
             logins.setdefault((database["user"], database["host"]), []).append((f"{path}:database:user", app))
     _meetings(users, problems, lambda value: repr(value), everywhere=False)
+    _meetings(ports, problems, lambda value: str(value), everywhere=False)
     _meetings(domains, problems, lambda value: repr(value), everywhere=balanced)
     for taken in (databases, logins):
         _meetings(taken, problems, lambda value: f"{value[0]!r} on {value[1]}", everywhere=True)
+
+
+def _fronts(apps, hosts, problems):
+    """One port 80 has one web server: Nginx, or Apache for mod_wsgi; a balancer is always Nginx."""
+    first = {}
+    for name, app in apps.items():
+        front = web_servers.SERVERS[app["server"]].front if "server" in app else ""
+        for host in app.get("hosts", ()):
+            if front == "apache" and "balancer" in hosts.get(host, {}).get("roles", ()):
+                problems.append(
+                    f"apps:{name}:server: mod_wsgi needs Apache in front, and {host} has the role balancer, which is"
+                    f" Nginx: take balancer from hosts:{host}:roles, or another server"
+                )
+            other, taken = first.setdefault(host, (name, front))
+            if front and taken and taken != front:
+                problems.append(
+                    f"apps:{name}:server: {app['server']} needs {front} in front, and on {host} {other} has {taken}:"
+                    f" give the two apps different hosts, or servers with one front"
+                )
+                break
+
+
+def _connections(apps, hosts, problems):
+    """Every app must get at least one connection to its database in each slot on each of its hosts."""
+    for host in _with_role(hosts, "database"):
+        takers = [
+            (name, app) for name, app in apps.items()
+            if isinstance(app.get("database"), dict) and app["database"].get("host") == host
+        ]  # fmt: skip
+        clients = sum(len(app.get("hosts", ())) for _, app in takers)
+        most = hosts[host].get("max_connections")
+        if clients and most and not sizing.connections(most, clients):
+            problems.append(
+                f"hosts:{host}:max_connections: {most} is too few for {clients} apps and hosts"
+                f" with two slots each: write {sizing.needed(clients)} or more"
+            )
 
 
 def _meetings(taken, problems, words, everywhere):

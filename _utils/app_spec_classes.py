@@ -55,6 +55,7 @@ class Host:
     name: str
     address: str
     roles: tuple
+    max_connections: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +97,9 @@ class Paths:
     media: str
     slots: str
     run: str
+    live: str
+    standby: str
+    nobody: str
     current: str
     etc: str
     logs: str
@@ -103,26 +107,69 @@ class Paths:
 
 @dataclasses.dataclass(frozen=True)
 class Slot:
-    """One of the two places in which a release runs; ``section`` holds the options of its Supervisor program."""
+    """
+    One of the two places in which a release runs, and all that is needed to start, ask and end what runs there.
+
+    ``live`` is the link that says who has the traffic: it leads to ``target``, a socket, or for Apache a file that
+    names the slot. ``standby`` leads to the target of the slot that had it before while that one may still take over;
+    ``nobody`` is where they lead otherwise. The probe asks at ``door``, with the word in the file ``token``
+    where the door demands one.
+    ``section`` is what the process manager ``manager`` (an execution module) is configured with as ``program``.
+    ``front`` is the web server of the host, ``access_log`` its log, ``timeout`` in seconds.
+    """
 
     name: str
     link: str
     record: str
-    socket: str
+    live: str
+    standby: str
+    nobody: str
+    target: str
+    door: str
+    token: str
+    front: str
+    access_log: str
+    domains: tuple
+    timeout: int
     program: str
+    manager: str
     log: str
     section: Mapping
 
 
 @dataclasses.dataclass(frozen=True)
-class Gunicorn:
-    """The settings of the app's Gunicorn; time-outs in seconds."""
+class ConfigFile:
+    """A file that the app's web server reads when it starts: where it is, and the template it is made from."""
 
-    config: str
+    name: str
+    path: str
+    source: str
+    mode: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Web:
+    """
+    How the app is served: the server and what it needs in the venv, its size on this host, the web server in front.
+
+    ``application`` is the Python object for ``interface`` (wsgi or asgi), ``timeout`` (seconds) what a request may
+    take, ``warm_requests`` how many requests reach every worker once, ``port`` the first of two (Apache's slots only).
+    ``memory`` and ``cpu`` (percent of a core) are limits of one slot, empty and 0 for none.
+    """
+
+    server: str
+    interface: str
+    application: str
+    front: str
+    packages: tuple
+    files: tuple
     workers: int
     threads: int
     timeout: int
-    graceful_timeout: int
+    warm_requests: int
+    port: int
+    memory: str
+    cpu: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,21 +228,23 @@ class App:
     python: str
     requirements: str
     keep: int
+    keep_warm: int
     hosts: tuple
     source: Source
     revision: str
     releases: tuple
     paths: Paths
     secrets_file: str
-    front: str
+    config_files: tuple
     slots: tuple
-    gunicorn: Gunicorn
+    web: Web
     variables: Mapping
     health: Health
     rollout: Rollout
     static_url: str
     media_url: str
     max_body: str
+    max_body_bytes: int
     database: Database | None
     config: Mapping
     secrets: Mapping

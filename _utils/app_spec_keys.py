@@ -6,6 +6,7 @@ The tables are read by ``app_spec_checks``: a key that is not here is a mistake.
 
 import dataclasses
 
+import web_servers
 from app_spec_kinds import (
     Kind,
     choice,
@@ -24,6 +25,8 @@ from app_spec_kinds import (
 )
 
 REQUIRED = object()
+# The last release of mod_python, 3.5.0 of 2013, is for Python 2; Django dropped it in version 1.5.
+REFUSED_SERVERS = {"mod_python": "it ended in 2013, runs no Python 3, and Django dropped it in 1.5: take mod_wsgi"}
 
 
 class Derived(str):
@@ -84,6 +87,13 @@ PASSWORD = text(
 HOST = (
     Key("address", ADDRESS, REQUIRED, "Where the other hosts reach it. No two hosts have the same."),
     Key("roles", listing(ROLE, least=1), REQUIRED, "What the host is for: `app`, `database`, `balancer`."),
+    Key(
+        "max_connections",
+        number("number", 20, 10000),
+        100,
+        "Role `database` only: how many connections its PostgreSQL takes (PostgreSQL's own default). The apps' workers"
+        " and threads are sized to stay below it, on all hosts together and with both slots running.",
+    ),
 )
 
 SOURCE = (
@@ -175,6 +185,22 @@ ROLLOUT = (
     ),
 )
 
+LIMITS = (
+    Key(
+        "memory",
+        text("size in k, m or g", r"[1-9][0-9]{0,6}[kmg]", "write it as 512m: a number and k, m or g"),
+        Derived("no limit"),
+        "Memory of all of the slot's processes. The kernel kills what wants more, and the process manager starts it"
+        " again.",
+    ),
+    Key(
+        "cpu",
+        number("percent", 1, 10000),
+        Derived("no limit"),
+        "CPU time in percent of one core: 150 is one and a half cores.",
+    ),
+)
+
 DATABASE = (
     Key(
         "host",
@@ -229,16 +255,49 @@ APP = (
         "The WSGI application.",
     ),
     Key(
+        "asgi",
+        text("Python object", rf"{MODULE}:[A-Za-z_]\w*", "write it as shop.asgi:application"),
+        Derived("`<app>.asgi:application`, with `_` for `-`"),
+        "The ASGI application.",
+    ),
+    Key(
         "server",
-        choice("gunicorn", fix="this version has gunicorn"),
+        choice(*web_servers.SERVERS, fix="write one of them", refused=REFUSED_SERVERS),
         "gunicorn",
-        "What serves the app: `gunicorn`.",
+        "What serves the app: `gunicorn`, `uwsgi`, `uvicorn` (Gunicorn with Uvicorn's workers), `granian`, or"
+        " `mod_wsgi` (with Apache instead of Nginx in front). It is installed into the venv if the requirements do not"
+        " name it. A change goes through the idle slot as a release does; [servers.md](servers.md) compares them.",
+    ),
+    Key(
+        "interface",
+        choice("wsgi", "asgi", fix="write wsgi or asgi"),
+        Derived("`asgi` with `uvicorn`, else `wsgi`"),
+        "Which of the two applications is served. `granian` does both, `uvicorn` only `asgi`, the others only `wsgi`.",
     ),
     Key(
         "process_manager",
-        choice("supervisor", fix="this version has supervisor"),
+        choice("supervisor", "systemd", fix="write supervisor or systemd"),
         "supervisor",
-        "What keeps the processes running: `supervisor`.",
+        "What keeps the processes running: `supervisor`, or `systemd` with a hardened unit for each slot.",
+    ),
+    Key(
+        "limits",
+        table(*LIMITS),
+        {},
+        "What one slot may use of the host, held by the kernel (cgroups) under both process managers; see below.",
+    ),
+    Key(
+        "keep_warm",
+        number("seconds", 0, 86400),
+        300,
+        "How long the release before goes on running after a deploy, so that the way back is a flip; 0: not at all. It"
+        " keeps its memory and database connections meanwhile.",
+    ),
+    Key(
+        "port",
+        number("port", 1024, 65534),
+        Derived("an even number from 10000 to 29998, by the app's name"),
+        "`mod_wsgi` only: the loopback port of slot blue; green has the next one.",
     ),
     Key(
         "environment",
@@ -268,22 +327,25 @@ APP = (
     Key(
         "workers",
         number("number", 1, 512),
-        Derived("the host's CPU cores, at least 2"),
-        "Gunicorn's processes. Not 2n+1 as often advised: 9 on 2 cores cost 67 % more CPU a request in our measurements"
-        " (CPU-bound views), and both slots together double the memory.",
+        Derived("the host's CPU cores, at least 2, fewer where memory or the database sets a limit"),
+        "The server's processes. Not 2n+1 as often advised: 9 on 2 cores cost 67 % more CPU a request in our"
+        " measurements (CPU-bound views), and both slots together double the memory. How it is computed:"
+        " [servers.md](servers.md).",
     ),
     Key(
         "threads",
         number("number", 1, 512),
-        8,
+        Derived("8, fewer where the database sets a limit; 1 with `asgi`"),
         "Threads of each process. Workers times threads is the number of requests that can wait, for a database say, at"
         " once: the setting that mattered most in our measurements.",
     ),
     Key(
         "timeout",
-        number("seconds", 1, 3600),
+        # Gunicorn's threads give a sign of life each second: with a time-out of 1 idle workers would be killed.
+        number("seconds", 2, 3600),
         30,
-        "How long a request may take, and how long a stopping release waits for those in flight (Gunicorn's default).",
+        "How long a request may take, and how long a release that lost the traffic waits for those in flight"
+        " (Gunicorn's default). What takes longer is cut then, and the log says which path it was.",
     ),
     Key("health", table(*HEALTH), {}, "How to ask the app whether it is well; see below."),
     Key("rollout", table(*ROLLOUT), {}, "How a release spreads over the hosts; see below."),

@@ -18,7 +18,8 @@ class Kind:
 
     ``words`` name it in messages and docs, ``fits`` tells a good value, ``fix`` says what to write. A list has
     ``items``, a mapping with names of the operator's own has ``names`` and ``items``, one with fixed keys has ``keys``.
-    ``choices`` are for the did-you-mean, ``hidden`` keeps the value out of messages.
+    ``choices`` are for the did-you-mean, ``refused`` says of words that people may expect why they are none, ``hidden``
+    keeps the value out of messages.
     """
 
     words: str
@@ -28,6 +29,7 @@ class Kind:
     names: object = None
     keys: tuple = ()
     choices: tuple = ()
+    refused: Mapping = dataclasses.field(default_factory=dict)
     least: int = 0
     hidden: bool = False
 
@@ -51,10 +53,16 @@ def number(words, lowest, highest, types=(int,)):
     return Kind(f"{words}, {lowest} to {highest}", fits, f"write a number from {lowest} to {highest}")
 
 
-def choice(*choices, fix):
-    """A text that is one of ``choices``."""
+def choice(*choices, fix, refused=None):
+    """A text that is one of ``choices``; ``refused`` has reasons for others."""
     words = " or ".join(f"`{word}`" for word in choices)
-    return Kind(words, lambda value: isinstance(value, str) and value in choices, fix, choices=choices)
+    return Kind(
+        words,
+        lambda value: isinstance(value, str) and value in choices,
+        fix,
+        choices=choices,
+        refused=refused or {},
+    )
 
 
 def listing(items, least=0):

@@ -3,9 +3,13 @@
 import dataclasses
 import http.client
 import socket
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 # More than any health page; an answer that never ends must not hold up a deploy.
 LONGEST_BODY = 1024 * 1024
+# Enough threads to reach every worker, few enough for a host with many of them.
+AT_ONCE = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +34,7 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def ask(door, path, host, timeout):
+def ask(door, path, host, timeout, token=""):
     """
     Return the ``Answer`` of a door to one GET; nothing is raised for a door that does not answer.
 
@@ -40,11 +44,14 @@ def ask(door, path, host, timeout):
     :param path: of the request, such as ``/healthz``
     :param host: the Host header: one of the app's domains, because ALLOWED_HOSTS refuses every other
     :param timeout: seconds for the connection and for each read
+    :param token: a file of which the last word is the one that the door demands in the header X-Slipway-Token
     """
     connection = _connection(door, timeout)
-    headers = {"Host": host, "X-Forwarded-Proto": "https", "User-Agent": "slipway-probe", "Connection": "close"}
+    # Granian believes the second header only beside the first.
+    forwarded = {"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "https"}
+    ours = {"Host": host, **forwarded, "User-Agent": "slipway-probe", "Connection": "close"}
     try:
-        connection.request("GET", path, headers=headers)
+        connection.request("GET", path, headers=ours | _demanded(token))
         response = connection.getresponse()
         body = response.read(LONGEST_BODY)
     except TimeoutError:
@@ -56,6 +63,12 @@ def ask(door, path, host, timeout):
     if response.length and len(body) < LONGEST_BODY:
         return Answer(error="the answer broke off")
     return Answer(response.status, response.getheader("X-Release", ""))
+
+
+def many(number, question):
+    """Ask ``number`` times, as many at once as a host can take, and return the faults that are not empty."""
+    with ThreadPoolExecutor(max_workers=min(number, AT_ONCE)) as pool:
+        return [fault for fault in pool.map(lambda _: question(), range(number)) if fault]
 
 
 def fault(answer, statuses, release):
@@ -73,6 +86,10 @@ def fault(answer, statuses, release):
     if answer.release not in ("", release):
         return f"release {answer.release} answered instead of {release}"
     return ""
+
+
+def _demanded(token):
+    return {"X-Slipway-Token": Path(token).read_text(encoding="utf-8").split()[-1]} if token else {}
 
 
 def _connection(door, timeout):

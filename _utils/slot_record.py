@@ -7,32 +7,37 @@ Links are replaced by one rename and records by one rename, so that a crash leav
 import hashlib
 import json
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 
-from salt.exceptions import CommandExecutionError
-
 import atomic_file
 
-# State of a connection in /proc/net/unix that nobody has accepted yet: SS_CONNECTING in linux/net.h.
-NOT_ACCEPTED = "02"
+
+def active(slots):
+    """Return the slot that has the traffic; ``None`` if none has."""
+    return next((slot for slot in slots if has_traffic(slot)), None)
 
 
-def active(slots, front):
-    """Return the slot that has the traffic: the one whose socket the link ``front`` names; ``None`` if none has."""
+def has_traffic(slot):
+    """Return whether the slot has the traffic: whether the link ``live`` names its door, of whatever server."""
     try:
-        target = Path(front).readlink().name
+        return Path(slot["live"]).readlink().stem == slot["name"]
     except OSError:
-        return None
-    return next((slot for slot in slots if Path(slot["socket"]).name == target), None)
+        return False
 
 
-def flipped(front):
-    """Return when the traffic got its slot, in seconds since 1970; 0 if no slot has it."""
+def flipped(slot):
+    """Return when the app's traffic went where it is, in seconds since 1970; 0 if it never went anywhere."""
     try:
-        return os.lstat(front).st_mtime
+        return os.lstat(slot["live"]).st_mtime
     except OSError:
         return 0
+
+
+def since_flip(slot):
+    """Return how many seconds ago the traffic went where it is; a clock that was put back counts from now."""
+    return max(time.time() - flipped(slot), 0)
 
 
 def point(link, target):
@@ -51,12 +56,22 @@ def leads_to(link, target):
 
 
 def read(slot):
-    """Return what the slot was last started with: release, fingerprint, started, confirmed; ``{}`` if not known."""
+    """
+    Return what the slot was last started with, ``{}`` if not known.
+
+    ``release``, ``fingerprint``, ``started`` (seconds since 1970), ``confirmed`` (its watch window is over) and
+    ``slot``, the slot as it was then.
+    """
     try:
         record = json.loads(Path(slot["record"]).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return record if isinstance(record, dict) else {}
+
+
+def started(slot):
+    """Return the slot as it was last started: the pillar may have given it another server or manager since."""
+    return read(slot).get("slot", slot)
 
 
 def write(slot, record):
@@ -89,14 +104,17 @@ def folder_of(pid):
         return ""
 
 
-def waiting(slot):
-    """Return how many connections to the slot's socket nobody has accepted yet."""
-    try:
-        lines = Path("/proc/net/unix").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError as error:
-        raise CommandExecutionError(f"/proc/net/unix cannot be read: {error.strerror}") from error
-    entries = (line.split(maxsplit=7) for line in lines)
-    return sum(len(entry) == 8 and entry[5] == NOT_ACCEPTED and entry[7] == slot["socket"] for entry in entries)
+def renew_door(slot):
+    """Give the file of the slot's door, if it has one, a time of its own, by which Apache sees that it is another."""
+    with suppress(OSError):
+        os.utime(slot["target"])
+
+
+def note(path, lines):
+    """Append lines to a log."""
+    if lines:
+        with suppress(OSError), open(path, "a", encoding="utf-8") as log:
+            log.writelines(f"{line}\n" for line in lines)
 
 
 def _stamp(path):

@@ -15,6 +15,8 @@ import command
 import staging
 
 UV = "/opt/uv/bin/uv"
+# With one folder in it for each folder of Pythons: a package that was built for one Python may load its library, and
+# another build of the same version must not get that.
 CACHE = "/var/cache/slipway/uv"
 # Where uv puts a Python that the system does not have; not in root's home, where no app could read it.
 PYTHONS = "/opt/pythons"
@@ -48,7 +50,7 @@ def build(venvs, release, tree, requirements, python, environment):
     texts = read(tree, file)
     new = staging.temporary(Path(venvs, release))
     # An empty one takes uv 10 ms and tells which Python it is that was asked for.
-    _uv("venv", "--quiet", "--relocatable", "--no-project", "--python", python, new, what=f"making a venv of {python}")
+    uv("venv", "--quiet", "--relocatable", "--no-project", "--python", python, new, what=f"making a venv of {python}")
     interpreter = _interpreter(new)
     venv = Path(venvs, name(texts, interpreter))
     if is_complete(venv):
@@ -122,18 +124,28 @@ def _refuse(pattern, texts):
 
 
 def _install(venv, tree, file):
-    python = venv / "bin/python"
     what = f"installing what {_path(tree, file)} asks for"
-    # uv leaves the bytecode to the first process, and the app cannot write here: every start would compile anew.
-    common = ("--quiet", "--compile-bytecode", "--python", python)
     if file.name == LOCK:
-        project = {"UV_PROJECT_ENVIRONMENT": str(venv)}
-        _uv("sync", *common, "--frozen", "--no-dev", "--no-install-project", cwd=file.parent, env=project, what=what)
+        options = ("--frozen", "--no-dev", "--no-install-project")
+        env = cache(venv) | {"UV_PROJECT_ENVIRONMENT": str(venv)}
+        uv("sync", *in_place(venv), *options, cwd=file.parent, env=env, what=what)
     else:
-        _uv("pip", "install", *common, "--requirement", file, cwd=tree, what=what)
+        uv("pip", "install", *in_place(venv), "--requirement", file, cwd=tree, env=cache(venv), what=what)
 
 
-def _uv(*arguments, cwd="/", env=None, what):
+def in_place(venv):
+    """The options with which uv installs into a venv for good."""
+    # uv leaves the bytecode to the first process, and the app cannot write here: every start would compile anew.
+    return "--quiet", "--compile-bytecode", "--python", venv / "bin/python"
+
+
+def cache(venv):
+    """The variable that gives uv the cache of a venv's Python."""
+    return {"UV_CACHE_DIR": str(Path(CACHE, _configuration(venv)["home"].strip("/").replace("/", "-")))}
+
+
+def uv(*arguments, cwd="/", env=None, stdin="", what):
+    """Run uv as this project always does. Raises CommandExecutionError with its words and ``what`` was being done."""
     ours = {
         "UV_CACHE_DIR": CACHE,
         "UV_PYTHON_INSTALL_DIR": PYTHONS,
@@ -142,16 +154,20 @@ def _uv(*arguments, cwd="/", env=None, what):
         "UV_NO_PROGRESS": "1",
         "NO_COLOR": "1",
     }
-    return command.run(
-        [UV, *arguments], cwd=cwd, env=command.network() | ours | (env or {}), timeout=TIMEOUT, what=what
-    )
+    env = command.network() | ours | (env or {})
+    return command.run([UV, *arguments], cwd=cwd, env=env, stdin=stdin, timeout=TIMEOUT, what=what)
 
 
 def _interpreter(venv):
-    """Which Python a venv has, as uv wrote it down: implementation and full version."""
-    lines = (venv / "pyvenv.cfg").read_text("utf-8").splitlines()
-    values = {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines)}
+    """Which Python a venv has: implementation and full version."""
+    values = _configuration(venv)
     return f"{values['implementation']} {values['version_info']}"
+
+
+def _configuration(venv):
+    """What uv wrote down about the Python of a venv."""
+    lines = (venv / "pyvenv.cfg").read_text("utf-8").splitlines()
+    return {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines)}
 
 
 def _is_inside(tree, file):

@@ -15,8 +15,8 @@ def unified():
     return ROOT / "unified" if (ROOT / "unified").is_dir() else None
 
 
-def must_swap():
-    """Whether hosts need a v2 tree shown in place of this machine's: systemd from 256 on refuses to boot on v1."""
+def hybrid():
+    """Whether the controllers are in cgroup v1 beside an empty v2: systemd from 256 on will not boot on that."""
     return unified() == ROOT / "unified"
 
 

@@ -20,10 +20,12 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # (overlayfs.rst): a lab need not survive the power cut of the machine beneath it. nspawn ends with 133 when the host
 # asked for a reboot.
 BOOT = """
-if [ -n "$SWAP" ]; then umount -l /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup; fi
 mount -t overlay "$NAME" -o "volatile,lowerdir=$LOWER,upperdir=layer,workdir=work" root
 while :; do code=0; "$@" || code=$?; [ $code = 133 ] || exit $code; done
 """
+
+# cgroup v1 is shown read-only to a host; with its own part of the memory tree it can limit its services (MemoryMax).
+HOLD_MEMORY = "mount -o remount,bind,rw /sys/fs/cgroup/memory; systemctl daemon-reexec"
 
 NSPAWN = (
     "systemd-nspawn",
@@ -105,7 +107,6 @@ class Host:
             **ENVIRONMENT,
             "NAME": self.unique,
             "LOWER": str(image),
-            "SWAP": "yes" if cgroup.must_swap() else "",
             "NOTIFY_SOCKET": str(self.folder / "notify"),
         }
 
@@ -117,6 +118,8 @@ class Host:
             raise LabError(f"{error}\n{self.console()}") from None
         finally:
             self._ear.close()
+        if cgroup.hybrid():
+            command(*self.argv(["sh", "-ec", HOLD_MEMORY]))
 
     def _is_ready(self):
         if self._process.poll() is not None:

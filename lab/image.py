@@ -19,6 +19,7 @@ PACKAGES += ["ca-certificates", "python3", "python3-venv", "git", "curl", "less"
 
 # What the states install: fetched with the image, so that no host fetches it again.
 FETCHED = ["nginx", "supervisor", "postgresql", "rsyslog", "redis-server", "logrotate"]
+FETCHED += ["apache2", "apache2-dev", "gcc", "python3-dev"]
 
 TRUSTED = Path("/usr/local/share/ca-certificates")
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"

@@ -215,7 +215,8 @@ class Load:
     def _kept(self, kind: Kind):
         while kind.keep_alive and self.pool:
             connection = self.pool.pop()
-            if time.monotonic() - connection.used_at < self.IDLE:
+            # As a browser does: one that the server has closed meanwhile is not used again.
+            if time.monotonic() - connection.used_at < self.IDLE and not connection.reader.at_eof():
                 return connection
             connection.close()
         return None

@@ -9,17 +9,17 @@ include:
     - release: {{ release.id | json }}
     - path: {{ release.path }}
     - slots: {{ app.slots | json }}
-    - front: {{ app.front }}
     - current: {{ app.paths.current }}
-    - config_files: [{{ app.gunicorn.config }}, {{ app.secrets_file }}]
+    - config_files: {{ app.config_files | json }}
     - health: {{ app.health | json }}
     - window: {{ app.rollout.watch }}
-    - warm_requests: {{ app.gunicorn.workers * app.gunicorn.threads }}
+    - warm_requests: {{ app.web.warm_requests }}
+    - keep_warm: {{ app.keep_warm }}
     - require:
-      - file: {{ app.name }}-shared-folders
+      - slot: {{ app.name }}-links
       - file: {{ app.name }}-logs
     - watch:
-      - file: {{ app.name }}-gunicorn
+      - file: {{ app.name }}-server-*
       - secrets: {{ app.name }}-secrets
 
 {{ app.name }}-static-shared:

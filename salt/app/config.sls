@@ -57,18 +57,40 @@
     - require:
       - group: {{ app.name }}-group
 
-{{ app.name }}-gunicorn:
+# Where the traffic leads as long as no release has it.
+{{ app.name }}-nobody:
   file.managed:
-    - name: {{ app.gunicorn.config }}
-    - source: salt://app/gunicorn.conf.py
+    - name: {{ app.paths.nobody }}
+    - contents: "# Managed by Salt: salt://app/config.sls"
+    - mode: "0644"
+    - require:
+      - file: {{ app.name }}-shared-folders
+
+{% for file in app.web.files %}
+{{ app.name }}-server-{{ file.name }}:
+  file.managed:
+    - name: {{ file.path }}
+    - source: {{ file.source }}
     - template: jinja
     - context:
-        gunicorn: {{ app.gunicorn | json }}
+        app: {{ app | json }}
+        web: {{ app.web | json }}
     - user: root
     - group: {{ app.group }}
-    - mode: "0640"
+    - mode: "{{ file.mode }}"
     - require:
       - file: {{ app.name }}-etc
+      - file: {{ app.name }}-shared-folders
+{% endfor %}
+
+{{ app.name }}-links:
+  slot.linked:
+    - name: {{ app.name }}
+    - links: [{{ app.paths.live }}, {{ app.paths.standby }}]
+    - target: {{ app.paths.nobody }}
+    - require:
+      - file: {{ app.name }}-nobody
+      - file: {{ app.name }}-server-*
 
 {{ app.name }}-secrets:
   secrets.written:

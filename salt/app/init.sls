@@ -1,9 +1,13 @@
 # Everything of the apps on this host, in the order in which a release reaches its users.
 include:
   - host
-  - supervisor
+{% for manager in salt['apps.managers']() %}
+  - {{ manager }}
+{% endfor %}
   - app.config
-  - app.site
+{% for front in salt['apps.fronts']() %}
+  - app.site_{{ front }}
+{% endfor %}
   - app.stage
   - app.migrate
   - app.activate

@@ -4,7 +4,7 @@
   slot.retired:
     - name: {{ app.name }}
     - slots: {{ app.slots | json }}
-    - front: {{ app.front }}
+    - keep_warm: {{ app.keep_warm }}
 
 {{ app.name }}-old-releases:
   release.pruned:

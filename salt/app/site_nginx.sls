@@ -1,4 +1,4 @@
-# The door of each app: an Nginx site that connects through the link which the slots flip.
+# The front of each app: an Nginx site that connects through the link which the slots flip.
 include:
   - nginx
 
@@ -6,7 +6,7 @@ include:
 nginx-{{ app.name }}:
   file.managed:
     - name: /etc/nginx/sites/{{ app.name }}.conf
-    - source: salt://app/site.conf
+    - source: salt://app/site_nginx.conf
     - template: jinja
     - context:
         app: {{ app | json }}

@@ -14,6 +14,7 @@ include:
     - requirements: {{ app.requirements | json }}
     - python: {{ app.python | json }}
     - environment: {{ app.environment }}
+    - packages: {{ app.web.packages | json }}
     - require:
       - file: {{ app.name }}-folders
       - secrets: {{ app.name }}-secrets

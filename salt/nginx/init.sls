@@ -32,10 +32,8 @@ nginx-config:
       - file: nginx-sites
 
 # Only ever reloaded: connections stay. The pattern takes in the sites of app and balancer, one reload for them all.
-nginx-service:
-  service.running:
+nginx-running:
+  front.running:
     - name: nginx
-    - enable: True
-    - reload: True
     - watch:
       - file: nginx-*

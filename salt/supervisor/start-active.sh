@@ -1,7 +1,8 @@
 #!/bin/sh
 # Managed by Salt: salt://supervisor/start-active.sh
 #
-# slipway-start-active [FOLDER]: starts of each app in FOLDER (/srv) the program of the slot that has the traffic.
+# slipway-start-active [FOLDER [PROGRAMS]]: starts of each app in FOLDER (/srv) the slot that has the traffic, if it has a
+# file in PROGRAMS (/etc/supervisor/conf.d).
 # Slots do not start by themselves, or after a boot the old release would start beside the new one.
 set -u
 
@@ -11,11 +12,13 @@ for _ in $(seq 150); do
     sleep 0.2
 done
 
-for front in "${1:-/srv}"/*/run/web.sock; do
-    [ -L "$front" ] || continue
-    home=${front%/run/web.sock}
-    slot=$(basename "$(readlink "$front")" .sock)
+for live in "${1:-/srv}"/*/run/web; do
+    [ -L "$live" ] || continue
+    home=${live%/run/web}
+    door=$(readlink "$live")
+    program=${home##*/}-${door%.*}
+    [ -e "${2:-/etc/supervisor/conf.d}/$program.conf" ] || continue
     # In the background: Supervisor reports each only after its startsecs.
-    supervisorctl start "${home##*/}-$slot" &
+    supervisorctl start "$program" &
 done
 wait

@@ -58,10 +58,11 @@ def ports(tmp_path, call):
     pillar = inventory(next(path for path in INVENTORIES if path.stem == "lab"))
     edge, door = free_port(), free_port()
     (app,), (site,) = call(pillar, "web1", "apps.specs"), call(pillar, "lb1", "apps.sites")
-    app["front"], site["upstreams"] = str(tmp_path / "web.sock"), [{"host": "web1", "address": "127.0.0.1"}]
+    app["paths"] |= {"live": str(tmp_path / "web.sock"), "standby": str(tmp_path / "none")}
+    site["upstreams"] = [{"host": "web1", "address": "127.0.0.1"}]
     servers = [
         start(tmp_path / "edge", edge, call, pillar, "balancer/site.conf", {"site": site}, upstream=door),
-        start(tmp_path / "door", door, call, pillar, "app/site.conf", {"app": app}),
+        start(tmp_path / "door", door, call, pillar, "app/site_nginx.conf", {"app": app}),
     ]
     yield edge, door
     for server in servers:

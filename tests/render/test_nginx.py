@@ -27,7 +27,7 @@ def nginx(tmp_path, call):
         files += [("balancer/site.conf", etc / f"sites/{site['app']}.conf", {"site": site}) for site in sites]
         if "app" in call(pillar, host, "apps.roles"):
             apps = call(pillar, host, "apps.specs")
-            files += [("app/site.conf", etc / f"sites/{app['name']}.conf", {"app": app}) for app in apps]
+            files += [("app/site_nginx.conf", etc / f"sites/{app['name']}.conf", {"app": app}) for app in apps]
         for source, target, context in files:
             render_file = ("slsutil.renderer", str(TREE / "salt" / source))
             target.write_text(

@@ -64,15 +64,16 @@ def test_paths_are_those_of_the_design():
         "home": "/srv/shop", "mirror": "/srv/shop/source.git", "downloads": "/srv/shop/downloads",
         "releases": "/srv/shop/releases", "venvs": "/srv/shop/venvs", "static": "/srv/shop/static",
         "media": "/srv/shop/media", "slots": "/srv/shop/slots", "run": "/srv/shop/run",
+        "live": "/srv/shop/run/web", "standby": "/srv/shop/run/back", "nobody": "/srv/shop/run/none",
         "current": "/srv/shop/current", "etc": "/etc/shop", "logs": "/var/log/shop",
     }  # fmt: skip
-    assert (app["front"], app["secrets_file"]) == ("/srv/shop/run/web.sock", "/etc/shop/secrets.json")
+    assert app["secrets_file"] == "/etc/shop/secrets.json"
 
 
 def test_the_slots_are_blue_and_green():
     blue, green = completed().slots
     assert (blue.name, blue.link, blue.record) == ("blue", "/srv/shop/slots/blue", "/srv/shop/slots/blue.json")
-    assert (green.socket, green.program, green.log) == (
+    assert (green.target, green.program, green.log) == (
         "/srv/shop/run/green.sock", "shop-green", "/var/log/shop/green.log",
     )  # fmt: skip
 
@@ -80,7 +81,7 @@ def test_the_slots_are_blue_and_green():
 def test_a_slot_runs_gunicorn_from_its_own_link():
     section = completed().slots[0].section
     assert section["command"] == (
-        "/srv/shop/slots/blue/.venv/bin/gunicorn -c /etc/shop/gunicorn.conf.py"
+        "/srv/shop/slots/blue/.venv/bin/gunicorn --config /etc/shop/gunicorn.conf.py --worker-class gthread"
         " --bind unix:/srv/shop/run/blue.sock shop.wsgi:application"
     )
     assert section["directory"] == "/srv/shop/slots/blue"
@@ -95,9 +96,49 @@ def test_every_option_of_a_section_is_a_text():
     assert {type(value) for value in completed().slots[0].section.values()} == {str}
 
 
-def test_supervisor_waits_longer_for_the_end_than_gunicorn_does():
+def test_supervisor_waits_longer_for_the_end_than_a_request_may_take():
     app = completed(timeout=50)
-    assert int(app.slots[0].section["stopwaitsecs"]) > app.gunicorn.graceful_timeout == 50
+    assert int(app.slots[0].section["stopwaitsecs"]) > app.web.timeout == 50
+
+
+def test_systemd_waits_longer_for_the_end_than_a_request_may_take():
+    app = completed(timeout=50, process_manager="systemd")
+    assert int(app.slots[0].section["Service"]["TimeoutStopSec"]) > app.web.timeout == 50
+
+
+def test_mod_wsgi_has_apache_in_front_and_two_ports_that_other_apps_do_not_move():
+    blue, green = completed(server="mod_wsgi").slots
+    assert (blue.front, blue.target) == ("apache", "/srv/shop/run/blue.map")
+    port = int(blue.door.rpartition(":")[2])
+    assert green.door == f"127.0.0.1:{port + 1}"
+    assert 10000 <= port < 30000
+    assert port % 2 == 0
+    assert completed(server="mod_wsgi", port=8001).slots[1].door == "127.0.0.1:8002"
+
+
+def test_uvicorn_serves_the_asgi_application():
+    web = completed(server="uvicorn").web
+    assert (web.interface, web.application, web.threads) == ("asgi", "shop.asgi:application", 1)
+
+
+def test_granian_serves_either_application():
+    assert completed(server="granian").web.application == "shop.wsgi:application"
+    assert completed(server="granian", interface="asgi").web.application == "shop.asgi:application"
+
+
+def test_a_limit_of_cpu_time_makes_no_more_workers_than_it_lets_run():
+    assert completed({"num_cpus": 16}, limits={"cpu": 350}).web.workers == 4
+
+
+def test_a_small_machine_gets_fewer_workers_and_grows_with_it():
+    grains = {"num_cpus": 8, "mem_total": 1024, "id": "web1"}
+    assert completed(grains).web.workers == 3
+    assert completed({**grains, "mem_total": 16384}).web.workers > 3
+
+
+def test_the_fleet_stays_below_the_connections_of_its_database():
+    web = completed({"num_cpus": 32}).web
+    assert web.workers * web.threads * 2 * 2 <= 90
 
 
 def test_supervisor_reads_the_environment_as_it_was_meant():
@@ -107,16 +148,16 @@ def test_supervisor_reads_the_environment_as_it_was_meant():
 
 
 def test_there_is_one_worker_a_core():
-    assert completed({"num_cpus": 6}).gunicorn.workers == 6
+    assert completed({"num_cpus": 6}).web.workers == 6
 
 
 @pytest.mark.parametrize("grains", [None, {}, {"num_cpus": 1}, {"num_cpus": "?"}])
 def test_there_are_at_least_two_workers(grains):
-    assert completed(grains).gunicorn.workers == 2
+    assert completed(grains).web.workers == 2
 
 
 def test_the_operators_number_of_workers_is_taken():
-    assert completed({"num_cpus": 6}, workers=1).gunicorn.workers == 1
+    assert completed({"num_cpus": 6}, workers=1).web.workers == 1
 
 
 @pytest.mark.parametrize(
@@ -227,7 +268,7 @@ def test_no_secret_is_in_the_plain_spec_nor_in_a_print_of_the_fleet():
 
 def test_the_longest_name_of_an_app_makes_a_socket_path_that_fits():
     app = completed(name="a" * 31)
-    assert max(len(slot.socket) for slot in app.slots) <= SOCKET_PATH_MAX
+    assert max(len(slot.target) for slot in app.slots) <= SOCKET_PATH_MAX
 
 
 @pytest.mark.parametrize(
@@ -246,7 +287,8 @@ def test_an_unknown_distribution_is_told():
 def test_a_hundred_apps_on_fifty_hosts_load_quickly():
     pillar = minimal()
     pillar["hosts"].update({f"app{i}": {"address": f"10.0.1.{i + 1}", "roles": ["app"]} for i in range(50)})
-    app = pillar["apps"].pop("shop")
+    pillar["hosts"]["db1"]["max_connections"] = 10000
+    app = {**pillar["apps"].pop("shop"), "database": "none"}
     pillar["passwords"] = {}
     pillar["apps"] = {f"app{i}": {**app, "domains": [f"{i}.example.com"]} for i in range(100)}
     start = time.process_time()

@@ -23,6 +23,7 @@ PILLAR = {
     "secrets": {"shop": {"SECRET_KEY": "fake"}},
     "passwords": {"database": {"shop": "fake"}},
 }
+SERVERS = "gunicorn, uwsgi, uvicorn, granian, mod_wsgi"
 GONE = object()
 OTHER = {"source": {"path": "/srv/source/blog"}, "revision": "v1", "domains": ["blog.example.com"], "database": "none"}
 DIGEST = "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
@@ -84,10 +85,17 @@ WRONG = [
     ({"apps:shop:processes": {}}, "apps:shop:processes: unknown key:"),
     ({"apps:shop:wsig": "x"}, "apps:shop:wsig: unknown key: did you mean 'wsgi'? The keys here are source, revision,"),
     ({"apps:shop:zzz": 1}, "apps:shop:zzz: unknown key: The keys here are source"),
-    ({"apps:shop:server": "gunicron"}, "apps:shop:server: 'gunicron' is not one of gunicorn: did you mean 'gunicorn'?"),
-    ({"apps:shop:server": "uwsgi"}, "apps:shop:server: 'uwsgi' is not one of gunicorn: this version has gunicorn"),
+    (
+        {"apps:shop:server": "gunicron"},
+        f"apps:shop:server: 'gunicron' is not one of {SERVERS}: did you mean 'gunicorn'?",
+    ),
+    ({"apps:shop:server": "mod_python"}, f"apps:shop:server: 'mod_python' is not one of {SERVERS}: it ended in 2013"),
     ({"apps:shop:server": ["gunicorn"]}, "apps:shop:server: a list is not one of gunicorn"),
-    ({"apps:shop:process_manager": "systemd"}, "apps:shop:process_manager: 'systemd' is not one of supervisor"),
+    ({"apps:shop:process_manager": "runit"}, "apps:shop:process_manager: 'runit' is not one of supervisor, systemd"),
+    ({"apps:shop:interface": "asgi"}, "apps:shop:interface: gunicorn serves wsgi only: leave it out, or take uvicorn"),
+    ({"apps:shop:server": "uvicorn", "apps:shop:threads": 4}, "apps:shop:threads: nothing uses them with asgi"),
+    ({"apps:shop:limits": {"memory": "512"}}, "apps:shop:limits:memory: '512' is no size in k, m or g"),
+    ({"hosts:db1:max_connections": 5}, "hosts:db1:max_connections: 5 is no number, 20 to 10000"),
     ({"apps:shop:secrets": {"format": "ini"}}, "apps:shop:secrets:format: 'ini' is not one of json"),
     ({"apps:shop:revision": 1.1}, "apps:shop:revision: 1.1 is not a text: put it in quotes"),
     ({"apps:shop:revision": "-x"}, "apps:shop:revision: '-x' is no tag, commit or branch"),

@@ -94,6 +94,7 @@ def test_databases_are_those_that_this_host_serves(apps):
     assert apps("db1").databases() == [
         {
             "app": "shop", "name": "shop", "user": "shop", "address": "10.213.7.21", "port": 5432,
+            "max_connections": 100,
             "clients": ["10.213.7.11", "10.213.7.12"], "version": "15",
         }
     ]  # fmt: skip

@@ -13,6 +13,7 @@ SHOP = {
     "user": "shop",
     "address": "10.213.7.21",
     "port": 5432,
+    "max_connections": 100,
     "clients": ["10.213.7.11", "fd00::12"],
     "version": "15",
 }

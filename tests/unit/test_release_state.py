@@ -5,18 +5,31 @@ from unittest.mock import create_autospec
 import pytest
 from salt.exceptions import CommandExecutionError
 
-STAGED = ("/srv/shop/releases/1a2b3c", {"kind": "git"}, "1a2b3c", "mirror", "downloads", "venvs", "", "python3", "x")
+STAGED = (
+    "/srv/shop/releases/1a2b3c",
+    {"kind": "git"},
+    "1a2b3c",
+    "mirror",
+    "downloads",
+    "venvs",
+    "",
+    "python3",
+    "x",
+    ["g"],
+)
 PRUNED = ("/srv/shop/releases", 5, "/srv/shop/slots", "/srv/shop/releases/1a2b3c", "/srv/shop/venvs")
 
 
 @pytest.fixture
 def releases(load):
-    return create_autospec(load("_modules/releases.py"))
+    releases = create_autospec(load("_modules/releases.py"))
+    releases.lacks.return_value, releases.missing_packages.return_value = "", []
+    return releases
 
 
 @pytest.fixture
 def state(load, releases):
-    names = ("lacks", "stage", "prunable", "prune")
+    names = ("lacks", "missing_packages", "stage", "prunable", "prune")
 
     def make(test):
         return load(
@@ -28,7 +41,6 @@ def state(load, releases):
 
 @pytest.mark.parametrize("test", [True, False])
 def test_a_release_that_is_ready_is_left_alone(state, releases, test):
-    releases.lacks.return_value = ""
     result = state(test).staged(*STAGED)
     assert (result["result"], result["changes"]) == (True, {})
     releases.stage.assert_not_called()
@@ -43,6 +55,22 @@ def test_the_changes_foreseen_are_the_changes_made(state, releases, lacking):
     releases.stage.assert_called_once_with(*STAGED)
     assert (foreseen["result"], made["result"]) == (None, True)
     assert foreseen["changes"] == made["changes"] == {"staged": lacking}
+
+
+def test_a_server_that_is_lacking_is_foreseen_and_added(state, releases):
+    releases.missing_packages.return_value = ["g"]
+    foreseen = state(True).staged(*STAGED)
+    releases.stage.assert_not_called()
+    made = state(False).staged(*STAGED)
+    releases.stage.assert_called_once_with(*STAGED)
+    assert (foreseen["result"], made["result"]) == (None, True)
+    assert foreseen["changes"] == made["changes"] == {"packages": ["g"]}
+
+
+def test_the_packages_of_a_venv_that_is_not_there_are_not_asked_about(state, releases):
+    releases.lacks.return_value = "venv"
+    releases.missing_packages.side_effect = CommandExecutionError("no venv")
+    assert state(True).staged(*STAGED)["result"] is None
 
 
 def test_a_release_that_cannot_be_staged_fails_without_changes(state, releases):

@@ -68,6 +68,7 @@ class Shop:
         self.module, self.home, self.source = releases, home, source
         self.mirror, self.slots = str(home / "source.git"), home / "slots"
         self.venvs, self.requirements, self.python = home / "venvs", "", sys.executable
+        self.packages = []
 
     def resolve(self, revision):
         return self.module.resolve(self.source, revision, self.mirror)
@@ -82,11 +83,14 @@ class Shop:
 
     def stage_commit(self, commit):
         places = self.mirror, str(self.home / "downloads"), str(self.venvs)
-        venv = self.requirements, self.python, "production"
+        venv = self.requirements, self.python, "production", self.packages
         return self.module.stage(str(self.path(commit[:12])), self.source, commit, *places, *venv)
 
     def lacks(self, path):
         return self.module.lacks(str(path), self.requirements, self.python, "production")
+
+    def missing(self, release):
+        return self.module.missing_packages(str(release), self.packages)
 
     def prune(self, keep, wanted, protect=(), really=True):
         function = self.module.prune if really else self.module.prunable
@@ -601,18 +605,20 @@ def test_a_project_file_is_no_list_of_requirements(tree):
         venvs.find(tree, "pyproject.toml", "production")
 
 
-def wheel(folder):
+def wheel(folder, name="greeter", version="1.0", requires=()):
     """A wheel with one module and one program, made by hand."""
-    path = folder / "greeter-1.0-py3-none-any.whl"
+    folder.mkdir(exist_ok=True)
+    path, info = folder / f"{name}-{version}-py3-none-any.whl", f"{name}-{version}.dist-info"
+    needs = "".join(f"Requires-Dist: {need}\n" for need in requires)
     files = {
-        "greeter.py": "import sys\ndef main():\n    print('hello from', sys.prefix)\n",
-        "greeter-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: greeter\nVersion: 1.0\n",
-        "greeter-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        "greeter-1.0.dist-info/entry_points.txt": "[console_scripts]\ngreet = greeter:main\n",
+        f"{name}.py": f"import sys\nVERSION = '{version}'\ndef main():\n    print('hello from', sys.prefix)\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/entry_points.txt": f"[console_scripts]\n{name.removesuffix('er')} = {name}:main\n",
     }
-    record = "".join(f"{name},,\n" for name in [*files, "greeter-1.0.dist-info/RECORD"])
+    record = "".join(f"{name},,\n" for name in [*files, f"{info}/RECORD"])
     with zipfile.ZipFile(path, "w") as file:
-        for name, text in {**files, "greeter-1.0.dist-info/RECORD": record}.items():
+        for name, text in {**files, f"{info}/RECORD": record}.items():
             file.writestr(name, text)
     return path
 
@@ -624,7 +630,6 @@ def greet(shop, release):
 
 
 def test_programs_of_a_venv_run_through_a_slots_link_and_have_bytecode(shop, work):
-    (work / "wheels").mkdir()
     wheel(work / "wheels")
     commit(work, "requirements.txt", "./wheels/greeter-1.0-py3-none-any.whl\n")
     release = shop.stage()
@@ -635,7 +640,6 @@ def test_programs_of_a_venv_run_through_a_slots_link_and_have_bytecode(shop, wor
 
 
 def test_a_lock_file_is_installed_without_the_project_itself(shop, work, tmp_path):
-    (work / "wheels").mkdir()
     wheel(work / "wheels")
     project = "[project]\nname = 'shop'\nversion = '1'\nrequires-python = '>=3.10'\ndependencies = ['greeter']\n"
     sources = "[tool.uv.sources]\ngreeter = {path = 'wheels/greeter-1.0-py3-none-any.whl'}\n"
@@ -646,6 +650,188 @@ def test_a_lock_file_is_installed_without_the_project_itself(shop, work, tmp_pat
     release = shop.stage()
     assert greet(shop, release) == str((release / ".venv").resolve())
     assert not list((release / ".venv").glob("lib/*/site-packages/shop*"))
+
+
+# The server's packages
+
+
+@pytest.fixture
+def served(shop, work):
+    """An app whose requirements say where to find packages; of the server it has a dependency, in an old version."""
+    for name, version, requires in (
+        ("server", "1.0", ["h11", "loop; extra == 'fast'"]),
+        ("server", "2.0", ["h11"]),
+        ("h11", "1.0", []),
+        ("h11", "2.0", []),
+        ("loop", "1.0", []),
+    ):
+        wheel(work / "wheels", name, version, requires)
+    commit(work, "requirements.txt", "--no-index\n--find-links wheels\nh11==1.0\n")
+    shop.packages = ["server==1.0"]
+    return shop
+
+
+def versions(release):
+    folders = (release / ".venv").glob("lib/*/site-packages/*.dist-info")
+    return sorted(folder.name.removesuffix(".dist-info") for folder in folders)
+
+
+def test_a_release_is_staged_with_its_server_and_the_servers_bytecode(served):
+    release = served.stage()
+    assert versions(release) == ["h11-1.0", "server-1.0"]
+    assert list((release / ".venv").glob("lib/*/site-packages/__pycache__/server.*.pyc"))
+    assert served.missing(release) == []
+    assert (release / ".venv/bin/serv").exists()
+
+
+def test_a_staged_release_gets_another_server_without_being_made_anew(served, processes):
+    served.packages = []
+    release = served.stage()
+    before = (release / ".release").stat().st_mtime_ns
+    served.packages = ["server==1.0"]
+    processes.clear()
+    assert served.missing(release) == ["server==1.0"]
+    assert not processes
+    assert served.lacks(release) == ""
+    assert served.stage() == release
+    assert versions(release) == ["h11-1.0", "server-1.0"]
+    assert (release / ".release").stat().st_mtime_ns == before
+
+
+def test_a_server_that_is_there_costs_no_process(served, processes):
+    served.stage()
+    processes.clear()
+    served.stage_commit(git(Path(served.source["url"]), "rev-parse", "main"))
+    assert not processes
+
+
+def test_the_server_that_the_app_itself_requires_stays(served, work):
+    commit(work, "requirements.txt", "--no-index\n--find-links wheels\nserver==2.0\n")
+    assert versions(served.stage()) == ["h11-2.0", "server-2.0"]
+
+
+def test_extras_are_added_to_what_the_app_itself_requires(served, work):
+    commit(work, "requirements.txt", "--no-index\n--find-links wheels\nserver==1.0\nh11==1.0\n")
+    served.packages = ["Server[fast]==2.0"]
+    release = served.stage()
+    assert versions(release) == ["h11-1.0", "loop-1.0", "server-1.0"]
+    assert served.missing(release) == []
+
+
+def test_what_came_from_a_file_stays_as_it_is(served, work):
+    commit(work, "requirements.txt", "--no-index\n--find-links wheels\n./wheels/h11-1.0-py3-none-any.whl\n")
+    served.packages = []
+    release = served.stage()
+    origin = next((release / ".venv").glob("lib/*/site-packages/h11-*/direct_url.json")).stat()
+    served.packages = ["server==1.0"]
+    served.stage()
+    assert versions(release) == ["h11-1.0", "server-1.0"]
+    assert next((release / ".venv").glob("lib/*/site-packages/h11-*/direct_url.json")).stat() == origin
+
+
+def test_a_server_that_needs_another_version_of_what_is_installed_is_refused_in_uvs_words(served, work):
+    served.packages = []
+    release = served.stage()
+    wheel(work / "wheels", "demanding", "1.0", ["h11>=2"])
+    commit(work, "x", "x")
+    served.packages = ["demanding==1.0"]
+    with pytest.raises(CommandExecutionError, match=r"(?s)adding demanding==1.0 .* failed .*h11==1.0.*unsatisfiable"):
+        served.stage()
+    assert versions(release) == ["h11-1.0"]
+    assert served.missing(release) == ["demanding==1.0"]
+    assert names(served.home / "releases") == [release.name]
+
+
+def test_a_kill_while_a_server_is_added_leaves_it_lacking_and_the_next_run_mends_it(served, monkeypatch):
+    uv = venvs.uv
+
+    def dying(*arguments, **options):
+        uv(*arguments, **options)
+        if "--constraint" in arguments:
+            server.unlink()
+            raise KeyboardInterrupt
+
+    served.packages = []
+    release = served.stage()
+    server = next((release / ".venv").resolve().glob("lib/*/site-packages")) / "server.py"
+    served.packages = ["server==1.0"]
+    monkeypatch.setattr(venvs, "uv", dying)
+    with pytest.raises(KeyboardInterrupt):
+        served.stage()
+    monkeypatch.setattr(venvs, "uv", uv)
+    assert served.missing(release) == ["server==1.0"]
+    served.stage()
+    assert served.missing(release) == []
+    assert server.exists()
+    assert versions(release) == ["h11-1.0", "server-1.0"]
+
+
+def test_a_server_that_somebody_removed_is_lacking(served):
+    release = served.stage()
+    staging.remove(next((release / ".venv").glob("lib/*/site-packages/server-*")))
+    assert served.missing(release) == ["server==1.0"]
+    served.stage()
+    assert served.missing(release) == []
+
+
+def test_a_venv_with_a_server_is_pruned_as_any_other(served, work):
+    release = served.stage()
+    commit(work, "requirements.txt", "--no-index\n")
+    served.packages = []
+    venv = (release / ".venv").resolve().name
+    later = served.stage()
+    assert served.prune(1, later) == [release.name, venv]
+    assert len(names(served.venvs)) == 1
+
+
+BACKEND = """
+import pathlib, shutil
+def build_wheel(folder, *_):
+    log = pathlib.Path("LOG")
+    log.write_text(log.read_text() + "built\\n")
+    HOW
+    return shutil.copy("WHEEL", folder) and pathlib.Path("WHEEL").name
+"""
+
+
+def source(work, how="pass"):
+    """The only server that is to be found has to be built; returns what its builds write to."""
+    log, built = work.parent / "built.txt", wheel(work.parent / "built", "server", "3.0")
+    log.write_text("")
+    backend = BACKEND.replace("LOG", str(log)).replace("WHEEL", str(built)).replace("HOW", how)
+    project = "[build-system]\nrequires = []\nbuild-backend = 'backend'\nbackend-path = ['.']\n"
+    static = "[project]\nname = 'server'\nversion = '3.0'\n"
+    about = "Metadata-Version: 2.2\nName: server\nVersion: 3.0\n"
+    texts = {"pyproject.toml": project + static, "backend.py": backend, "PKG-INFO": about}
+    tar(work / "wheels/server-3.0.tar.gz", texts, "server-3.0/")
+    return log
+
+
+def test_a_server_is_built_once_for_all_venvs_of_a_python(served, work):
+    log = source(work)
+    served.packages = ["server==3.0"]
+    for number in range(2):
+        commit(work, "requirements.txt", f"--no-index\n--find-links {work}/wheels\n# {number}\n")
+        assert versions(served.stage()) == ["server-3.0"]
+    assert len(names(served.venvs)) == 2
+    assert log.read_text() == "built\n"
+
+
+def test_a_server_that_cannot_be_built_says_why(served, work):
+    source(work, "raise SystemExit('apxs is not there')")
+    commit(work, "x", "x")
+    served.packages = ["server==3.0"]
+    with pytest.raises(CommandExecutionError, match=r"(?s)adding server==3.0 .* failed .*apxs is not there"):
+        served.stage()
+    assert names(served.home / "releases") == []
+
+
+def test_pythons_in_different_folders_do_not_share_what_was_built_for_them(tmp_path):
+    caches = []
+    for home in ("/usr/bin", "/opt/pythons/3.11/bin"):
+        (tmp_path / "pyvenv.cfg").write_text(f"home = {home}\nversion_info = 3.11.2\n")
+        caches.append(venvs.cache(tmp_path)["UV_CACHE_DIR"])
+    assert caches == ["/var/cache/slipway/uv/usr-bin", "/var/cache/slipway/uv/opt-pythons-3.11-bin"]
 
 
 # Pruning

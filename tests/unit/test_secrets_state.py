@@ -1,6 +1,7 @@
 import json
 import logging
 import os
+import re
 import stat
 
 import pytest
@@ -51,6 +52,18 @@ def deploy_key(load, tmp_path):
         return state.deploy_key(str(tmp_path / "deploy_key"), "shop")
 
     return run
+
+
+@pytest.fixture
+def token(load, tmp_path):
+    def run(test=False, app="shop", group="root"):
+        return load("_states/secrets.py", test=test).token(str(tmp_path / "door.conf"), app, group)
+
+    return run
+
+
+def word(path):
+    return path.read_text().split()[-1]
 
 
 def mode(path):
@@ -234,6 +247,53 @@ def test_a_deploy_key_that_left_the_pillar_leaves_the_host(deploy_key, tmp_path)
 
 def test_the_deploy_key_is_not_seen_in_the_results(deploy_key):
     assert "AAAA" not in repr([deploy_key(test=True), deploy_key(), deploy_key("other"), deploy_key("")])
+
+
+def test_the_token_is_for_root_and_the_app_and_apache_can_include_it(token, tmp_path):
+    assert token(group="daemon")["changes"] == {"token": "added"}
+    path = tmp_path / "door.conf"
+    assert re.fullmatch(r"#[^\n]*\nDefine slipway_door_shop [0-9a-f]{64}\n", path.read_text())
+    assert (mode(path), path.owner(), path.group()) == (0o640, "root", "daemon")
+
+
+def test_a_token_is_kept(token, tmp_path):
+    token()
+    before = word(tmp_path / "door.conf")
+    assert token()["changes"] == {}
+    assert word(tmp_path / "door.conf") == before
+
+
+def test_two_apps_have_two_tokens(token, tmp_path):
+    token()
+    first = word(tmp_path / "door.conf")
+    assert token(app="blog")["changes"] == {"token": "replaced"}
+    assert word(tmp_path / "door.conf") != first
+
+
+@pytest.mark.parametrize("old", ["", "Define slipway_door_shop \n", "Define slipway_door_shop 0123\n", "\xff"])
+def test_a_file_without_a_token_gets_one(token, tmp_path, old):
+    (tmp_path / "door.conf").write_text(old)
+    assert token()["changes"]["token"] == "replaced"
+    assert len(word(tmp_path / "door.conf")) == 64
+
+
+def test_a_token_survives_another_layout_owner_and_mode(token, tmp_path):
+    path = tmp_path / "door.conf"
+    path.write_text(f"Define slipway_door_shop {'ab' * 32}\n")
+    path.chmod(0o644)
+    assert token()["changes"] == {"layout": "rewritten", "mode": "0644 -> 0640"}
+    assert (word(path), mode(path)) == ("ab" * 32, 0o640)
+
+
+def test_test_mode_foretells_a_token_and_makes_none(token, tmp_path):
+    foretold = token(test=True)
+    assert (foretold["result"], list(tmp_path.iterdir())) == (None, [])
+    assert token()["changes"] == foretold["changes"]
+
+
+def test_the_token_is_not_seen_in_the_results(token, tmp_path):
+    results = [token(test=True), token(), token()]
+    assert word(tmp_path / "door.conf") not in repr(results)
 
 
 def test_a_folder_that_is_missing_is_an_error(tmp_path):

@@ -23,9 +23,7 @@ def state(load):
 
 
 def active(module):
-    return module.active(
-        "shop", "1a2b", "/srv/shop/releases/1a2b", [], "/srv/shop/run/web.sock", "/srv/shop/current", [], {}, 10, 16
-    )
+    return module.active("shop", "1a2b", "/srv/shop/releases/1a2b", [], "/srv/shop/current", [], {}, 10, 16, 300)
 
 
 def test_a_release_that_has_the_traffic_is_unchanged(state):
@@ -64,14 +62,14 @@ def test_in_test_mode_a_config_file_that_would_change_predicts_a_restart(state):
 
 
 def test_no_idle_program_is_unchanged(state):
-    assert state(idle_programs=[]).retired("shop", [], "/srv/shop/run/web.sock")["changes"] == {}
+    assert state(leftovers=[]).retired("shop", [])["changes"] == {}
 
 
 def test_in_test_mode_an_idle_program_would_be_stopped(state):
-    result = state(test=True, idle_programs=["shop-blue"]).retired("shop", [], "/srv/shop/run/web.sock")
+    result = state(test=True, leftovers=["shop-blue"]).retired("shop", [])
     assert (result["result"], list(result["changes"])) == (None, ["shop-blue"])
 
 
 def test_an_idle_program_is_stopped(state):
-    result = state(idle_programs=["shop-blue"], retire=["shop-blue"]).retired("shop", [], "/srv/shop/run/web.sock")
+    result = state(leftovers=["shop-blue"], retire=[]).retired("shop", [])
     assert (result["result"], list(result["changes"])) == (True, ["shop-blue"])

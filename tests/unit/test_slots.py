@@ -35,13 +35,22 @@ Server(sys.argv[1], Handler).serve_forever(0.01)
 """
 
 
-class Supervisor:
-    """What the module ``supervisor`` does, for programs whose section says in which folder and on which socket."""
+class Manager:
+    """What a process manager does, for programs whose section says in which folder and on which socket."""
 
-    def __init__(self, module):
+    def __init__(self, name, module):
         self.sections, self.processes, self.calls = {}, {}, []
-        names = ("programs", "configure", "start", "stop", "kill", "tail")
-        self.functions = {f"supervisor.{name}": self._function(module, name) for name in names}
+        names = ("programs", "configure", "start", "stop", "kill", "tail", "remove", "is_configured")
+        self.functions = {f"{name}.{function}": self._function(module, function) for function in names}
+
+    def is_configured(self, name):
+        return name in self.sections
+
+    def remove(self, name):
+        self.calls.append(("remove", name))
+        self.kill(name)
+        self.sections.pop(name, None)
+        self.processes.pop(name, None)
 
     def programs(self, name=""):
         self.calls.append(("programs", name))
@@ -95,29 +104,37 @@ class App:
         self.config = folder / "secrets.json"
         self.config.write_text("{}", encoding="utf-8")
         self.slots = [self._slot(name) for name in ("blue", "green")]
-        self.front, self.current = str(folder / "run/web.sock"), str(folder / "current")
+        self.live, self.standby, self.current = self.slots[0]["live"], self.slots[0]["standby"], str(folder / "current")
         self.health = {
             "path": "/", "statuses": [200, 399], "timeout": 2, "interval": 0.01, "successes": 2, "start_timeout": 5,
             "host": "shop.test",
         }  # fmt: skip
-        self.supervisor = Supervisor(load("_modules/supervisor.py"))
+        self.supervisor = Manager("supervisor", load("_modules/supervisor.py"))
+        self.systemd = Manager("systemd", load("_modules/systemd.py"))
+        self.take = create_autospec(load("_modules/fronts.py").take)
         paths = {"current": self.current}
-        spec = {"slots": self.slots, "front": self.front, "paths": paths, "health": self.health}
-        self.salt = {**self.supervisor.functions, "apps.spec": lambda name: spec}
+        spec = {"slots": self.slots, "paths": paths, "health": self.health}
+        self.salt = {**self.supervisor.functions, **self.systemd.functions, "apps.spec": lambda name: spec}
+        self.salt["fronts.take"] = self.take
         self.module = load("_modules/slots.py", salt=self.salt)
+        self.module.__opts__ = {"config_dir": "/etc/salt"}
         # Nginx is left out: it does nothing but connect through the link.
-        self.module.FRONT_DOOR = self.front
+        self.module.FRONT_DOOR = self.live
         self.module.STARTING_INTERVAL = self.module.WATCH_INTERVAL = 0.02
         self.module.DRAIN = 0.05
+        self.timers = []
+        self.module.warm_timer.start = lambda *arguments: self.timers.append(arguments)
         self.window = 0.1
 
     def _slot(self, name):
         link, socket = str(self.folder / "slots" / name), str(self.folder / "run" / f"{name}.sock")
-        section = {"directory": link, "socket": socket, "stopwaitsecs": "40"}
-        record, log = f"{link}.json", f"/var/log/shop/{name}.log"
-        program = f"shop-{name}"
-        return {"name": name, "link": link, "record": record, "socket": socket, "program": program, "log": log,
-                "section": section}  # fmt: skip
+        run = self.folder / "run"
+        return {"name": name, "link": link, "record": f"{link}.json", "program": f"shop-{name}",
+                "manager": "supervisor",
+                "live": str(run / "web"), "standby": str(run / "back"), "nobody": str(run / "none"), "target": socket,
+                "door": socket, "token": "", "front": "nginx", "timeout": 30, "domains": ["shop.test"],
+                "access_log": str(self.folder / "access.log"), "log": str(self.folder / f"{name}.log"),
+                "section": {"directory": link, "socket": socket}}  # fmt: skip
 
     def release(self, id, status="200"):
         path = self.folder / "releases" / id
@@ -125,10 +142,19 @@ class App:
         (path / "status").write_text(status, encoding="utf-8")
 
     def where(self, id):
-        return self.slots, self.front, self.current, id, str(self.folder / "releases" / id), [str(self.config)]
+        return self.slots, self.current, id, str(self.folder / "releases" / id), [str(self.config)]
 
-    def activate(self, id):
-        return self.module.activate(*self.where(id), self.health, self.window, 4)
+    def activate(self, id, keep_warm=0):
+        return self.module.activate(*self.where(id), self.health, self.window, 4, keep_warm)
+
+    def manage(self, manager):
+        """The pillar wants another process manager from now on."""
+        for slot in self.slots:
+            slot["manager"] = manager
+            slot["section"] = {**slot["section"], "manager": manager}
+
+    def leads_to(self, link):
+        return Path(link).readlink().name
 
     def pending(self, id):
         return self.module.pending(*self.where(id))
@@ -138,7 +164,8 @@ class App:
         return serving["slot"], serving["release"]
 
     def running(self):
-        return [name for name, process in sorted(self.supervisor.processes.items()) if process.poll() is None]
+        processes = {**self.supervisor.processes, **self.systemd.processes}
+        return [name for name, process in sorted(processes.items()) if process.poll() is None]
 
 
 @pytest.fixture
@@ -147,7 +174,7 @@ def app(tmp_path, load):
     for id in ("r1", "r2"):
         app.release(id)
     yield app
-    for process in app.supervisor.processes.values():
+    for process in [*app.supervisor.processes.values(), *app.systemd.processes.values()]:
         process.kill()
         process.communicate()
 
@@ -203,7 +230,7 @@ def test_the_error_of_a_broken_release_ends_with_what_the_app_said(app):
 def test_a_release_that_ends_at_once_is_not_waited_for(app):
     app.health["start_timeout"] = 60
     app.release("r1", "exit")
-    with pytest.raises(CommandExecutionError, match="its process ended while it started"):
+    with pytest.raises(CommandExecutionError, match="its process ended"):
         app.activate("r1")
 
 
@@ -222,7 +249,7 @@ def test_a_process_that_runs_in_another_folder_gets_no_traffic(app, monkeypatch)
 def test_a_release_that_fails_in_the_watch_window_loses_the_traffic_again(app):
     app.activate("r1")
     app.module.FRONT_DOOR = str(app.folder / "no-nginx.sock")
-    with pytest.raises(CommandExecutionError, match="2 bad answers in a row through Nginx"):
+    with pytest.raises(CommandExecutionError, match="2 bad answers in a row at the front door"):
         app.activate("r2")
     assert app.serving() == ("blue", "r1")
     assert os.path.realpath(app.current) == str(app.folder / "releases/r1")
@@ -250,7 +277,7 @@ def test_one_bad_answer_in_the_watch_window_is_forgiven(app, monkeypatch):
     answers = iter(["status 502", "", "status 502"])
     ask = app.module._fault
     monkeypatch.setattr(
-        app.module, "_fault", lambda door, *rest: next(answers, "") if door == app.front else ask(door, *rest)
+        app.module, "_fault", lambda door, *rest: next(answers, "") if door["door"] == app.live else ask(door, *rest)
     )
     app.activate("r1")
     assert app.serving() == ("blue", "r1")
@@ -338,7 +365,7 @@ def test_a_revert_gives_the_traffic_back_and_stops_the_other_slot(app):
 def test_a_revert_starts_a_slot_that_was_stopped(app):
     app.activate("r1")
     app.activate("r2")
-    app.module.retire(app.slots, app.front)
+    app.module.retire(app.slots)
     app.module.revert("shop", "blue")
     assert app.serving() == ("blue", "r1")
     assert app.running() == ["shop-blue"]
@@ -383,29 +410,30 @@ def test_a_slot_that_does_not_exist_is_named_in_the_error(app):
 def test_retiring_stops_the_slot_without_the_traffic(app):
     app.activate("r1")
     app.activate("r2")
-    assert app.module.retire(app.slots, app.front) == ["shop-blue"]
+    assert app.module.leftovers(app.slots) == ["shop-blue"]
+    assert app.module.retire(app.slots) == []
     assert app.running() == ["shop-green"]
 
 
 def test_retiring_twice_stops_nothing_more(app):
     app.activate("r1")
     app.activate("r2")
-    app.module.retire(app.slots, app.front)
-    assert app.module.retire(app.slots, app.front) == []
+    app.module.retire(app.slots)
+    assert app.module.leftovers(app.slots) == []
 
 
 def test_where_no_slot_has_the_traffic_nothing_is_retired(app):
     app.activate("r1")
-    Path(app.front).unlink()
-    assert app.module.idle_programs(app.slots, app.front) == []
+    Path(app.live).unlink()
+    assert app.module.leftovers(app.slots) == []
 
 
 def test_a_slot_is_stopped_only_when_the_flip_is_some_time_ago(app):
     app.module.DRAIN = 0.4
     app.activate("r1")
     app.activate("r2")
-    began = slot_record.flipped(app.front)
-    app.module.retire(app.slots, app.front)
+    began = slot_record.flipped(app.slots[0])
+    app.module.retire(app.slots)
     assert time.time() - began >= 0.4
 
 
@@ -413,3 +441,169 @@ def test_without_supervisor_a_dead_program_is_what_would_change(app):
     app.activate("r1")
     app.salt["supervisor.programs"].side_effect = app.module.supervisor_rpc.SupervisorDown("no socket")
     assert list(app.pending("r1")) == ["program"]
+
+
+def test_the_release_before_stands_by_while_it_runs(app):
+    app.activate("r1")
+    app.activate("r2", keep_warm=300)
+    assert (app.leads_to(app.live), app.leads_to(app.standby)) == ("green.sock", "blue.sock")
+
+
+def test_a_release_that_is_not_proved_yet_never_stands_by(app, monkeypatch):
+    app.activate("r1")
+    app.activate("r2", keep_warm=300)
+    app.release("r3")
+    seen = []
+    monkeypatch.setattr(app.module, "_warm", lambda *_: seen.append(app.leads_to(app.standby)))
+    app.activate("r3")
+    assert seen == ["none"]
+
+
+def test_a_release_that_failed_does_not_stand_by(app):
+    app.activate("r1")
+    app.module.FRONT_DOOR = str(app.folder / "no-nginx.sock")
+    with pytest.raises(CommandExecutionError):
+        app.activate("r2")
+    assert (app.leads_to(app.live), app.leads_to(app.standby)) == ("blue.sock", "none")
+
+
+def test_the_way_back_to_a_warm_release_is_a_flip(app):
+    app.activate("r1")
+    app.activate("r2", keep_warm=300)
+    app.health["interval"] = 60
+    app.window = 60
+    began = time.monotonic()
+    app.activate("r1", keep_warm=300)
+    assert time.monotonic() - began < 1
+    assert app.serving() == ("blue", "r1")
+
+
+def test_a_warm_release_that_does_not_answer_any_more_is_started_anew(app, monkeypatch):
+    app.activate("r1")
+    app.activate("r2", keep_warm=300)
+    monkeypatch.setattr(app.module, "END", 0.1)
+    status = app.folder / "releases/r1/status"
+    status.write_text("500", encoding="utf-8")
+    configure = app.salt["supervisor.configure"].side_effect
+
+    def mended(name, section):
+        status.write_text("200", encoding="utf-8")
+        configure(name, section)
+
+    app.salt["supervisor.configure"].side_effect = mended
+    app.activate("r1")
+    assert app.serving() == ("blue", "r1")
+    assert ("stop", "shop-blue") in app.supervisor.calls
+
+
+def test_a_process_that_ends_in_the_watch_window_loses_the_traffic(app):
+    app.activate("r1")
+    app.window = 30
+    ask = app.module._fault
+
+    def die(slot, *rest):
+        if slot["door"] == app.live:
+            app.supervisor.kill("shop-green")
+        return ask(slot, *rest)
+
+    app.module._fault = die
+    with pytest.raises(CommandExecutionError, match="its process ended; the traffic went back"):
+        app.activate("r2")
+    assert app.serving() == ("blue", "r1")
+
+
+def test_a_warm_slot_is_not_retired_before_its_time(app):
+    app.activate("r1")
+    app.activate("r2", keep_warm=300)
+    assert app.module.leftovers(app.slots, 300) == []
+    assert app.module.leftovers(app.slots, 0) == ["shop-blue"]
+
+
+def test_a_warm_slot_ends_when_its_timer_runs_out(app):
+    app.activate("r1")
+    app.activate("r2", keep_warm=300)
+    (program, seconds, _, arguments), *more = app.timers
+    assert (program, seconds, more) == ("shop-blue", 300, [])
+    assert app.module.expire(*map(str, arguments[:2])) == ["shop-blue was stopped"]
+    assert app.running() == ["shop-green"]
+
+
+def test_a_warm_slot_lives_at_least_as_long_as_a_request_may(app):
+    app.activate("r1")
+    app.activate("r2", keep_warm=5)
+    assert app.timers[0][1] == 30
+
+
+def test_a_timer_that_runs_out_late_stops_nothing_that_serves_or_was_started_anew(app):
+    app.activate("r1")
+    app.activate("r2", keep_warm=300)
+    arguments = app.timers[0][3]
+    app.activate("r1", keep_warm=300)
+    assert app.module.expire(*arguments) == []
+    app.release("r3")
+    app.activate("r3", keep_warm=300)
+    assert app.module.expire(app.slots[1]["record"], "1.5") == []
+    assert app.running() == ["shop-blue", "shop-green"]
+
+
+def test_another_process_manager_takes_over_by_a_flip_and_the_one_before_forgets_the_app(app):
+    app.activate("r1")
+    app.manage("systemd")
+    assert list(app.activate("r1")) == ["configuration"]
+    assert list(app.supervisor.sections) == ["shop-blue"]
+    assert list(app.systemd.sections) == ["shop-green"]
+    app.module.retire(app.slots)
+    assert (app.supervisor.sections, app.running()) == ({}, ["shop-green"])
+    assert app.module.leftovers(app.slots) == []
+    app.release("r3")
+    app.activate("r3")
+    assert app.supervisor.sections == {}
+
+
+def test_the_timer_of_a_slot_of_the_manager_before_makes_that_one_forget_it(app):
+    app.activate("r1")
+    app.manage("systemd")
+    app.activate("r1", keep_warm=300)
+    app.module.expire(*app.timers[0][3])
+    assert app.supervisor.sections == {}
+    assert app.module.leftovers(app.slots) == []
+
+
+def test_while_another_manager_is_wanted_the_one_that_serves_is_asked_and_kept(app):
+    app.activate("r1")
+    app.manage("systemd")
+    assert app.serving() == ("blue", "r1")
+    assert app.module.leftovers(app.slots) == []
+
+
+def test_the_way_back_to_the_manager_before_works_too(app):
+    app.activate("r1")
+    app.manage("systemd")
+    app.activate("r2", keep_warm=300)
+    assert app.module.revert("shop", "blue")["release"] == "r1"
+    assert app.running() == ["shop-blue"]
+
+
+def test_the_web_server_in_front_changes_only_when_the_slot_wants_another(app):
+    app.activate("r1")
+    app.take.assert_called_once_with("nginx")
+    app.activate("r2")
+    app.take.assert_called_once_with("nginx")
+    for slot in app.slots:
+        slot["front"] = "apache"
+    app.release("r3")
+    app.activate("r3")
+    assert [call.args for call in app.take.call_args_list] == [("nginx",), ("apache",)]
+
+
+def test_a_request_that_takes_too_long_is_cut_and_named(app, monkeypatch):
+    app.activate("r1")
+    app.activate("r2")
+    record = slot_record.read(app.slots[0])
+    slot_record.write(app.slots[0], {**record, "slot": {**record["slot"], "timeout": 0.1}})
+    monkeypatch.setattr(app.module.doors, "connections", lambda door: 1)
+    monkeypatch.setattr(app.module.access_log, "cut", lambda *_: [])
+    monkeypatch.setattr(app.module.access_log, "describe", lambda _: ["GET /slow/ after 31.2 s"])
+    told = app.module.retire(app.slots)
+    assert told == ["shop-blue: cut at the limit of 0.1 s: GET /slow/ after 31.2 s"]
+    assert told[0] in Path(app.slots[0]["log"]).read_text(encoding="utf-8")

@@ -1,5 +1,4 @@
 import os
-import socket
 
 import pytest
 
@@ -9,16 +8,38 @@ import slot_record
 @pytest.fixture
 def slot(tmp_path):
     path = str(tmp_path / "blue")
-    return {"link": path, "record": f"{path}.json", "socket": f"{path}.sock", "section": {"command": "gunicorn"}}
+    links = {"live": str(tmp_path / "web"), "target": f"{path}.sock"}
+    return {"name": "blue", "link": path, "record": f"{path}.json", **links, "section": {"command": "gunicorn"}}
 
 
-def test_the_slot_whose_socket_the_front_names_is_active(tmp_path, slot):
-    slot_record.point(tmp_path / "web.sock", slot["socket"])
-    assert slot_record.active([slot], tmp_path / "web.sock") == slot
+@pytest.mark.parametrize("door", ["blue.sock", "blue.map"])
+def test_the_slot_whose_door_the_live_link_names_is_active_whatever_its_server(tmp_path, slot, door):
+    slot_record.point(slot["live"], tmp_path / door)
+    assert slot_record.active([slot]) == slot
 
 
-def test_without_a_front_no_slot_is_active(tmp_path, slot):
-    assert slot_record.active([slot], tmp_path / "web.sock") is None
+def test_without_a_link_or_with_one_to_nobody_no_slot_is_active(tmp_path, slot):
+    assert slot_record.active([slot]) is None
+    slot_record.point(slot["live"], tmp_path / "none")
+    assert slot_record.active([slot]) is None
+
+
+def test_a_slot_is_as_it_was_started_whatever_it_shall_be_now(slot):
+    slot_record.write(slot, {"release": "1a2b", "slot": slot})
+    assert slot_record.started({**slot, "manager": "systemd"}) == slot
+
+
+def test_a_slot_that_was_never_started_is_as_it_shall_be(slot):
+    assert slot_record.started(slot) == slot
+
+
+def test_the_file_of_a_door_gets_a_new_time_and_a_missing_one_is_no_error(tmp_path, slot):
+    slot_record.renew_door(slot)
+    target = tmp_path / "blue.sock"
+    target.touch()
+    os.utime(target, (1, 1))
+    slot_record.renew_door(slot)
+    assert target.stat().st_mtime > 1
 
 
 def test_a_link_is_replaced_and_relative(tmp_path):
@@ -71,13 +92,3 @@ def test_the_folder_of_a_process_is_told():
 
 def test_a_process_that_is_gone_has_no_folder():
     assert slot_record.folder_of(2**22 + 1) == ""
-
-
-def test_connections_that_nobody_has_accepted_wait(slot):
-    with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as client:
-        server.bind(slot["socket"])
-        server.listen()
-        client.connect(slot["socket"])
-        before = slot_record.waiting(slot)
-        server.accept()[0].close()
-        assert (before, slot_record.waiting(slot)) == (1, 0)

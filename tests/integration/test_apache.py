@@ -1,0 +1,260 @@
+"""The real Apache in front of two slots that are played by small servers: who answers, and what reaches them."""
+
+import http.client
+import http.server
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import jinja2
+import pytest
+
+TREE = Path(__file__).parents[2]
+sys.path.insert(0, str(TREE / "_utils"))
+
+import access_log  # noqa: E402
+
+HOST = "shop.example.com"
+WORD = "ab" * 32
+MODULES = ("proxy", "proxy_http", "proxy_balancer", "lbmethod_byrequests", "slotmem_shm", "rewrite", "headers")
+MODULES += ("remoteip", "expires")
+
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("apache2ctl"), reason="needs root and Debian's Apache"
+)
+
+
+class Slot(http.server.ThreadingHTTPServer):
+    """Answers every request with what it was, and the slot's name."""
+
+    def __init__(self, name):
+        super().__init__(("127.0.0.1", 0), Echo)
+        self.name = name
+        self.door = f"127.0.0.1:{self.server_port}"
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
+
+    def die(self):
+        self.shutdown()
+        self.server_close()
+
+
+class Echo(http.server.BaseHTTPRequestHandler):
+    """One request, told back."""
+
+    def do_GET(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        seen = {"slot": self.server.name, "path": self.path, "headers": dict(self.headers), "length": len(body)}
+        answer = json.dumps(seen).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    do_POST = do_GET
+
+    def log_message(self, *_arguments):
+        pass
+
+
+class Front:
+    """Apache with our configuration on a port of its own, in a folder that its processes can enter."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.etc, self.run, self.log = folder / "apache2", folder / "run", folder / "log"
+        self.slots = [Slot("blue"), Slot("green")]
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self._write()
+        self.control("start")
+        self._wait()
+
+    def control(self, action):
+        environment = {**os.environ, "APACHE_CONFDIR": str(self.etc)}
+        return subprocess.run(["apache2ctl", action], env=environment, capture_output=True, text=True, check=True)
+
+    def lead(self, web, back="none"):
+        """Let the links lead to other files, as a flip does it."""
+        for link, target in (("web", web), ("back", back)):
+            temporary = self.run / f".{link}"
+            temporary.symlink_to(target)
+            temporary.replace(self.run / link)
+
+    def ask(self, path="/", method="GET", body=None, host=HOST, **headers):
+        """The answer to a request: its status, and as JSON what the slot saw of it."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request(method, path, body=body, headers={"Host": host, **named})
+        response = connection.getresponse()
+        text = response.read()
+        connection.close()
+        return response.status, json.loads(text) if response.status == 200 else {}
+
+    def close(self):
+        self.control("stop")
+        for slot in self.slots:
+            slot.die()
+
+    def _write(self):
+        shutil.copytree("/etc/apache2", self.etc, symlinks=True)
+        for folder in ("conf-enabled", "sites-enabled"):
+            shutil.rmtree(self.etc / folder)
+            (self.etc / folder).mkdir()
+        for folder in (self.run, self.log, self.folder / "static", self.folder / "media"):
+            folder.mkdir()
+        for file in [file for name in MODULES for file in (self.etc / "mods-available").glob(f"{name}.*")]:
+            link = self.etc / "mods-enabled" / file.name
+            link.unlink(missing_ok=True)
+            link.symlink_to(f"../mods-available/{file.name}")
+        (self.etc / "ports.conf").write_text(f"Listen 127.0.0.1:{self.port}\n")
+        names = ("PID_FILE", "RUN_DIR", "LOCK_DIR", "LOG_DIR")
+        values = (self.folder / "apache.pid", self.folder, self.folder, self.log)
+        lines = [f"export APACHE_{name}={value}\n" for name, value in zip(names, values, strict=True)]
+        with (self.etc / "envvars").open("a") as file:
+            file.writelines(lines)
+        self._render()
+
+    def _render(self):
+        folders = {"etc": self.folder, "static": self.folder / "static", "media": self.folder / "media"}
+        app = {
+            "name": "shop",
+            "domains": [HOST, "www.shop.example.com"],
+            "static_url": "/static/",
+            "media_url": "/media/",
+            "max_body_bytes": 1000,
+            "web": {"timeout": 30},
+            "slots": self.slots,
+            "paths": {**folders, "live": self.run / "web", "standby": self.run / "back"},
+        }
+        (self.folder / "door.conf").write_text(f"Define slipway_door_shop {WORD}\n")
+        for name in ("blue.map", "green.map"):
+            shutil.copy(TREE / "salt/app/servers" / name, self.run)
+        (self.run / "none").write_text("")
+        self.lead("blue.map")
+        for source, target in (("apache/slipway.conf", "conf-enabled"), ("app/site_apache.conf", "sites-enabled")):
+            text = jinja2.Template((TREE / "salt" / source).read_text()).render(app=app, proxies=["10.0.0.10"])
+            text = text.replace("*:80", f"*:{self.port}").replace("/var/log/apache2", str(self.log))
+            (self.etc / target / "slipway.conf").write_text(text)
+
+    def _wait(self):
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.02)
+        raise AssertionError((self.log / "error.log").read_text())
+
+
+@pytest.fixture
+def front():
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    front = Front(folder)
+    yield front
+    front.close()
+    # Apache may just be deleting what is its own.
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_the_next_request_after_a_flip_is_for_the_other_slot(front):
+    answers = []
+    for slot in ("blue", "green") * 10:
+        front.lead(f"{slot}.map")
+        answers.append(front.ask()[1]["slot"])
+    assert answers == ["blue", "green"] * 10
+
+
+def test_a_graceful_restart_loses_no_request(front):
+    statuses = []
+    for number in range(60):
+        if number % 20 == 10:
+            front.control("graceful")
+        statuses.append(front.ask(method="POST", body=b"x")[0])
+    assert statuses == [200] * 60
+
+
+def test_a_slot_that_died_is_stood_in_for(front):
+    front.lead("green.map", back="blue.map")
+    front.slots[1].die()
+    assert [front.ask(method="POST", body=b"x" * 900)[1].get("slot") for _ in range(20)] == ["blue"] * 20
+
+
+def test_nobody_stands_in_where_nobody_is_named(front):
+    front.lead("green.map")
+    front.slots[1].die()
+    assert front.ask()[0] == 503
+
+
+def test_a_slot_does_not_stand_in_for_itself(front):
+    front.lead("blue.map", back="blue.map")
+    assert front.ask()[1]["slot"] == "blue"
+
+
+def test_nobody_answers_where_no_release_has_the_traffic(front):
+    front.lead("none")
+    assert front.ask()[0] == 503
+
+
+def test_a_host_that_no_site_has_is_refused(front):
+    assert front.ask(host="other.example.com")[0] == 421
+
+
+def test_every_domain_of_an_app_reaches_it(front):
+    assert front.ask(host="www.shop.example.com")[0] == 200
+
+
+def test_the_slot_is_told_the_word_and_not_the_one_of_the_client(front):
+    assert front.ask(X_Slipway_Token="guessed")[1]["headers"]["X-Slipway-Token"] == WORD
+
+
+def test_the_host_is_passed_on(front):
+    assert front.ask()[1]["headers"]["Host"] == HOST
+
+
+def test_this_host_is_believed_how_a_request_came(front):
+    headers = front.ask(X_Forwarded_Proto="https", X_Forwarded_For="203.0.113.9")[1]["headers"]
+    assert (headers["X-Forwarded-Proto"], headers["X-Forwarded-For"]) == ("https", "203.0.113.9")
+
+
+def test_what_is_no_protocol_is_replaced(front):
+    assert front.ask(X_Forwarded_Proto="gopher")[1]["headers"]["X-Forwarded-Proto"] == "http"
+
+
+@pytest.mark.parametrize("path", ["/a%20b?c=%2F&d=%3F", "/a%2Fb", "/caf%C3%A9/", "/a%25b", "/a%3Fb", "/a//b;c"])
+def test_a_path_arrives_as_it_was_sent(front, path):
+    assert front.ask(path)[1]["path"] == path
+
+
+def test_a_body_that_is_too_large_is_refused(front):
+    assert front.ask(method="POST", body=b"x" * 1001)[0] == 413
+
+
+def test_a_body_without_a_length_gets_one(front):
+    assert front.ask(method="POST", body=iter([b"x" * 100] * 3))[1]["length"] == 300
+
+
+def test_static_files_are_not_asked_of_the_app(front):
+    (front.folder / "static/shop.0123456789ab.css").write_text('{"file": 1}')
+    assert front.ask("/static/shop.0123456789ab.css") == (200, {"file": 1})
+
+
+def test_the_log_is_read_like_that_of_nginx(front):
+    log = front.log / "access.log"
+    start = access_log.position(log)
+    front.ask("/orders/?secret=1")
+    # Apache writes the line when it has sent the answer.
+    deadline = time.monotonic() + 5
+    while not access_log.entries(log, start) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    (entry,) = access_log.entries(log, start)
+    assert (entry.method, entry.path, entry.status, entry.host) == ("GET", "/orders/", 200, HOST)
+    assert 0 < entry.seconds < 5
+    assert entry.upstream_status == 200
