@@ -45,6 +45,19 @@ def holder():
     return _holder(_units())
 
 
+def is_installed(front):
+    """
+    Return whether a web server is installed on this host.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt web1 fronts.is_installed apache
+    """
+    return _units()[front]["LoadState"] == "loaded"
+
+
 def pending(front, coming=""):
     """
     Return what ``take`` would change: ``front`` (who has the port) and ``boot`` (who is started with the host).

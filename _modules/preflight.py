@@ -1,6 +1,5 @@
 """Whether this host is able to take a release: the master asks before it changes anything."""
 
-import os
 import shutil
 import socket
 import time
@@ -13,8 +12,7 @@ import module_digest
 # Bytes. A venv of 35 packages with its bytecode takes about 250 MiB (our measurement), and uv fills its cache as well.
 DISK_SPACE = 512 * 1024**2
 
-# Where the package of Debian and Ubuntu has it.
-NGINX_PID = "/run/nginx.pid"
+UNITS = {"nginx": "nginx", "apache": "apache2"}
 
 # Seconds in which a database on the same network answers, or does not.
 DATABASE_TIMEOUT = 5
@@ -70,19 +68,19 @@ def _database(spec):
             yield f"the database at {address}:{port} is not reached ({error}): is PostgreSQL up on {host}?"
 
 
-def _supervisor(spec):
+def _manager(spec):
     try:
-        __salt__["supervisor.programs"]()
+        __salt__[f"{spec['process_manager']}.programs"](spec["slots"][0]["program"])
     except CommandExecutionError as error:
         yield str(error)
 
 
-def _nginx(spec):
-    try:
-        # Signal 0 only asks whether the process is there.
-        os.kill(int(Path(NGINX_PID).read_text()), 0)
-    except (OSError, ValueError):
-        yield "Nginx does not run: apply the host's highstate, or see journalctl -u nginx"
+def _front(spec):
+    wanted = spec["web"]["front"]
+    if not __salt__["fronts.is_installed"](wanted):
+        yield f"{wanted} is not installed: apply the host's highstate (salt-run state.orchestrate orch.provision)"
+    elif not __salt__["fronts.holder"]():
+        yield f"{wanted} does not run: apply the host's highstate, or see journalctl -u {UNITS[wanted]}"
 
 
-CHECKS = (_disk, _database, _supervisor, _nginx)
+CHECKS = (_disk, _database, _manager, _front)

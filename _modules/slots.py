@@ -42,8 +42,10 @@ WATCH_FAULTS = 2
 # Seconds after a flip in which requests on their way still reach the old slot: with 2 none was lost (our measurement,
 # "symlink flip, old slot stopped after 2 s").
 DRAIN = 2.0
-# Seconds that a program gets to end when every request that it may finish is finished; then it is killed.
+# Seconds that a program gets to end when its requests are answered, and when what is left of them must be cut: servers
+# would go on with those for as long again, and uWSGI 2.0.30 for ever. Then it is killed.
 END = 5.0
+CUT = 1.0
 
 # Seconds after which the front has written down what became of a request.
 LOGGED = 0.5
@@ -372,7 +374,8 @@ def _go_back(failed, back, current, health):
 def _watch(slot, release, health, window):
     """Raise if within ``window`` seconds the process ends, or the front door answers badly twice in a row."""
     faults, pid, end = [], None, time.monotonic() + window
-    while time.monotonic() < end:
+    # The window does not end on a bad answer: the next one decides.
+    while faults or time.monotonic() < end:
         pid = _same_process(slot, pid)
         fault = _fault({"door": FRONT_DOOR}, release, health)
         faults = [*faults, fault] if fault else []
@@ -433,7 +436,7 @@ def _stop_gracefully(slot):
     left = _drain(slot)
     position, waited = access_log.position(slot["access_log"]), slot_record.since_flip(slot)
     log.info("%s: stopping", slot["program"])
-    _end(slot)
+    _end(slot, CUT if left else END)
     return _cut(slot, position, waited) if left else []
 
 
@@ -450,10 +453,10 @@ def _connected(slot):
     return doors.connections(slot["door"]) or doors.connections(slot["door"])
 
 
-def _end(slot):
-    """Stop the program of a slot; kill what has not ended soon, as only what must be cut keeps it."""
+def _end(slot, seconds):
+    """Stop the program of a slot; kill what has not ended in time, as only what must be cut keeps it."""
     try:
-        _manager(slot, "stop", timeout=END)
+        _manager(slot, "stop", timeout=seconds)
     except CommandExecutionError as error:
         log.warning("%s: killed: %s", slot["program"], error)
         _manager(slot, "kill")

@@ -335,7 +335,7 @@ APP = (
     Key(
         "threads",
         number("number", 1, 512),
-        Derived("8, fewer where the database sets a limit; 1 with `asgi`"),
+        Derived("16, fewer where the database sets a limit; 1 with `asgi`"),
         "Threads of each process. Workers times threads is the number of requests that can wait, for a database say, at"
         " once: the setting that mattered most in our measurements.",
     ),

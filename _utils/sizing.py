@@ -10,10 +10,10 @@ SLOTS = 2
 # requests cost 67 % more CPU (9 workers on 2 cores, CPU-bound views; our measurement). And two at least, so that one
 # slow import or crash never stops the app.
 LEAST_WORKERS = 2
-# What mattered most in our measurements is how many requests can wait at once: a view that waits 20 ms answered 1,460
-# requests/s instead of 35. Threads are cheap: with up to 32 instead of 1 and 16 clients, two processes of Gunicorn took
-# 10 MiB more together (PSS).
-THREADS = 8
+# What mattered most in our measurements is how many requests can wait at once: of a view that waits 20 ms, Gunicorn's
+# own default (one) answered 47 requests/s, 2 x 8 threads 16 times as many, 2 x 16 threads 31 times (bench/servers.py).
+# Threads are cheap: 32 of them instead of 2 took 10 MiB more in all (PSS).
+THREADS = 16
 # MiB of a process. The example shop took 30 to 43 MiB under Gunicorn, uWSGI, Uvicorn and Granian after 1,600 requests
 # (PSS of a worker, Django 5.2, and 6 to 28 MiB of a parent); real apps import and keep more: three times that. Heroku's
 # Python buildpack counts with 256 (WEB_CONCURRENCY), but a machine of 1 GiB would then run one process.
@@ -33,7 +33,7 @@ def size(model, cpus, memory, apps, shares_host, connections, workers=None, thre
     Return the processes and the threads of each, ``(workers, threads)``, of one app on one host; none is ever 0.
 
     Processes are the cores, at least 2, but no more than memory has room for, both slots of every app counted, and no
-    more than there are database connections. Threads are 8, less where processes times threads would be more than the
+    more than there are database connections. Threads are 16, less where processes times threads would be more than the
     connections. What is given as ``workers`` or ``threads`` is taken as it is, and the other one fits itself to it.
 
     :param model: ``threads`` (Gunicorn's gthread, uWSGI, mod_wsgi, Granian's WSGI) or ``loop`` (Uvicorn, Granian's

@@ -20,3 +20,19 @@ systemd-start-active-enabled:
     - name: slipway-start-active
     - require:
       - file: systemd-start-active-unit
+
+systemd-logrotate:
+  pkg.installed:
+    - name: logrotate
+
+systemd-logs:
+  file.managed:
+    - name: /etc/logrotate.d/slipway
+    - source: salt://systemd/logrotate.conf
+    - template: jinja
+    - context:
+        apps: {{ salt['apps.specs']() | json }}
+    - mode: "0644"
+    - check_cmd: logrotate --debug --state /dev/null
+    - require:
+      - pkg: systemd-logrotate

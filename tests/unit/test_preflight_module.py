@@ -19,13 +19,16 @@ def door():
 
 @pytest.fixture
 def report(load, tmp_path, door):
-    def make(app="shop", port=0, nginx="1", supervisor=dict, space=0):
+    def make(
+        app="shop", port=0, holder="nginx", installed=True, programs=lambda name: {}, space=0, manager="supervisor"
+    ):
         database = {"host": "db1", "address": "127.0.0.1", "port": port or door}
-        spec = {"name": "shop", "paths": {"home": str(tmp_path / "missing/shop")}, "databases": [database]}
-        salt = {"apps.specs": lambda: [spec], "slots.serving": lambda app: SERVING, "supervisor.programs": supervisor}
+        spec = {"name": "shop", "paths": {"home": str(tmp_path / "missing/shop")}, "databases": [database],
+                "process_manager": manager, "slots": [{"program": "shop-blue"}], "web": {"front": "nginx"}}  # fmt: skip
+        salt = {"apps.specs": lambda: [spec], "slots.serving": lambda app: SERVING, f"{manager}.programs": programs,
+                "fronts.holder": lambda: holder, "fronts.is_installed": lambda front: installed}  # fmt: skip
         module = load("_modules/preflight.py", salt=salt)
-        module.DISK_SPACE, module.NGINX_PID = space, tmp_path / "nginx.pid"
-        module.NGINX_PID.write_text(nginx)
+        module.DISK_SPACE = space
         return module.report(app)
 
     return make
@@ -38,16 +41,24 @@ def test_a_host_that_is_well_has_no_problem_and_says_what_it_serves(report):
 
 
 def test_a_host_without_the_app_is_asked_for_its_clock_only(report):
-    assert report(app="blog", nginx="no")["problems"] == []
+    assert report(app="blog", holder="")["problems"] == []
 
 
 def test_every_problem_is_reported(report):
-    def broken():
+    def broken(name):
         raise CommandExecutionError("Supervisor does not run")
 
-    problems = "\n".join(report(port=1, nginx="no", supervisor=broken, space=2**80)["problems"])
-    for words in ("MiB are free in", "is PostgreSQL up on db1?", "Supervisor does not run", "Nginx does not run"):
+    problems = "\n".join(report(port=1, holder="", programs=broken, space=2**80)["problems"])
+    for words in ("MiB are free in", "is PostgreSQL up on db1?", "Supervisor does not run", "nginx does not run"):
         assert words in problems
+
+
+def test_a_web_server_that_is_not_installed_is_a_problem_before_anything_is_built(report):
+    assert "nginx is not installed: apply the host's highstate" in report(installed=False)["problems"][0]
+
+
+def test_the_apps_own_process_manager_is_asked(report):
+    assert report(manager="systemd")["problems"] == []
 
 
 def test_a_host_with_the_masters_modules_has_its_digest_and_the_first_root_wins(load, tmp_path):

@@ -14,16 +14,18 @@ COMMIT = "1a2b3c4d5e6f" + "0" * 28
 
 @pytest.fixture
 def plan(load, monkeypatch):
-    def make(hosts, answer=None, app="shop", revision="v2"):
+    def make(hosts, answer=None, app="shop", revision="v2", holders=None, **keys):
         module = load("_runners/rollout.py")
         addressed = enumerate(hosts.items(), 10)
         inventory = {name: {"address": f"{ADDRESS}{number}", "roles": roles} for number, (name, roles) in addressed}
-        pillar = {"hosts": inventory, "apps": {"shop": APP}}
+        pillar = {"hosts": inventory, "apps": {"shop": {**APP, **keys}}}
         module.__salt__ = {"pillar.show_pillar": lambda: pillar}
         answer = answer or {"ret": {"id": COMMIT[:12], "commit": COMMIT}, "retcode": 0}
 
         class Client:
-            def cmd(self, tgt, fun, arg, tgt_type, full_return):
+            def cmd(self, tgt, fun, arg=(), tgt_type="", full_return=False):
+                if fun == "fronts.holder":
+                    return holders or {}
                 assert (tgt, fun, arg[1]) == (["web1"], "releases.resolve", revision or "v1")
                 return {"web1": answer} if answer != "silence" else {}
 
@@ -45,6 +47,14 @@ def test_each_wave_requires_the_step_before(plan):
         ("activate-3", "activate-2", ["web4"]),
     ]
     assert planned["activated"] == "activate-3"
+
+
+def test_a_web_server_that_takes_over_port_80_is_told_first(plan):
+    holders = {"web1": "nginx", "web2": "apache", "web3": "", "web4": "'fronts.holder' is not available."}
+    first, *closures = plan(HOSTS, server="mod_wsgi", holders=holders)["summary"].splitlines()
+    assert first.startswith("shop v2")
+    [closure] = closures
+    assert closure.startswith("web1: apache takes port 80 over from nginx: new connections are refused for")
 
 
 def test_one_host_resolves_the_revision_for_all(plan):

@@ -16,7 +16,7 @@ def size(model="threads", cpus=4, memory=8192, apps=1, shares_host=False, connec
 
 
 def test_processes_are_the_cores():
-    assert size(cpus=8) == (8, 8)
+    assert size(cpus=8) == (8, 16)
 
 
 @pytest.mark.parametrize("cpus", [None, 1])
@@ -26,7 +26,7 @@ def test_processes_are_two_at_least(cpus):
 
 @pytest.mark.parametrize("grain", [None, "", "many", 0])
 def test_without_grains_as_on_the_master_there_are_defaults(grain):
-    assert size(cpus=grain, memory=grain) == (2, 8)
+    assert size(cpus=grain, memory=grain) == (2, 16)
 
 
 def test_a_gibibyte_has_room_for_two_slots_of_two_processes_beside_a_database():

@@ -311,6 +311,24 @@ def test_a_slot_that_is_warm_with_the_wanted_release_is_not_started_again(app):
     assert ("start", "shop-blue") not in app.supervisor.calls
 
 
+def test_a_watch_window_does_not_end_on_a_bad_answer(app, monkeypatch):
+    app.activate("r1")
+    answers = iter(["", "late", "status 502"])
+    ask = app.module._fault
+
+    def answer(door, *rest):
+        if door["door"] != app.live:
+            return ask(door, *rest)
+        fault = next(answers, "")
+        time.sleep(app.window if fault == "late" else 0)
+        return fault
+
+    monkeypatch.setattr(app.module, "_fault", answer)
+    with pytest.raises(CommandExecutionError, match="2 bad answers in a row"):
+        app.activate("r2")
+    assert app.serving() == ("blue", "r1")
+
+
 STEPS = ["supervisor.configure", "supervisor.start", "_await_good_answers", "_warm", "_give_traffic", "_watch"]
 
 
