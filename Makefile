@@ -1,6 +1,6 @@
 # `make` lists what there is.
 .NOTPARALLEL:
-.PHONY: help demo demo-down setup lint unit render integration labtest test bench lock
+.PHONY: help demo demo-down setup lint unit render integration labtest matrix test bench lock
 
 PYTEST = .venv/bin/python -m pytest
 # Debian's own, which sees what apt-get installs
@@ -36,10 +36,14 @@ labtest: setup ## real hosts with real traffic (root)
 
 test: lint unit render integration labtest ## all of them
 
-bench: ## what it costs, measured in a lab (Linux, root)
+matrix: setup ## every server under both process managers with every broken release (root, 20 minutes)
+	SLIPWAY_MATRIX=1 $(PYTEST) -s tests/lab/test_servers.py
+
+bench: setup ## what it costs, measured in a lab (Linux, root)
 	python3 bench/highstate.py
 	python3 bench/deploy.py
 	python3 bench/lab.py --cold
+	.venv/bin/python bench/servers.py
 
 lock: setup ## write requirements/test.txt anew from test.in
 	.venv/bin/uv pip compile --quiet --upgrade --no-annotate --no-header \

@@ -126,6 +126,21 @@ def sites():
     return [_site(fleet, app_spec.plain(app)) for app in fleet.apps if host.name not in app.hosts]
 
 
+def hosted():
+    """
+    Return the names of all apps of this host, whichever a deploy is about.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt web1 apps.hosted
+    """
+    fleet = _fleet()
+    host = _host(fleet).name
+    return [app.name for app in fleet.apps if host in app.hosts]
+
+
 def managers():
     """
     Return the process managers that the apps of this host want: ``supervisor``, ``systemd``.

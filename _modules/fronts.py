@@ -101,12 +101,12 @@ def take(front):
     units = _units()
     if units[front]["LoadState"] != "loaded":
         raise CommandExecutionError(f"{UNITS[front]} is not installed: apply the state {front} first")
-    changes = _handover(units, front)
+    changes, boot = _handover(units, front), _boot(units, front)
     if changes:
         command.run(CHECK[front], what=f"The check of the configuration of {front}")
         changes["closed"] = _exchange(units, changes["front"]["old"], front)
-    boot = _boot(units, front)
-    for name in boot.get("boot", {}):
+    # The new one first: between the two a boot finds both, and one of them gets the port.
+    for name in sorted(boot.get("boot", {}), key=lambda name: name != front):
         command.run(["systemctl", "enable" if name == front else "disable", UNITS[name]])
     return {**changes, **boot}
 

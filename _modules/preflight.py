@@ -14,6 +14,9 @@ DISK_SPACE = 512 * 1024**2
 
 UNITS = {"nginx": "nginx", "apache": "apache2"}
 
+# Where systemd looks for what it starts at a boot (salt/systemd/init.sls).
+BOOT_UNIT = Path("/etc/systemd/system/multi-user.target.wants/slipway-start-active.service")
+
 # Seconds in which a database on the same network answers, or does not.
 DATABASE_TIMEOUT = 5
 
@@ -75,12 +78,20 @@ def _manager(spec):
         yield str(error)
 
 
+def _boot(spec):
+    if spec["process_manager"] == "systemd" and not BOOT_UNIT.exists():
+        yield f"{BOOT_UNIT.name} is not enabled, which starts the app after a boot: apply the host's highstate"
+
+
 def _front(spec):
-    wanted = spec["web"]["front"]
+    wanted, holder = spec["web"]["front"], __salt__["fronts.holder"]()
+    others = [name for name in __salt__["apps.hosted"]() if name != spec["name"]]
+    if holder not in ("", wanted) and others:
+        yield f"{holder} has port 80, also for {', '.join(others)}: apply the host's highstate, which changes them all"
     if not __salt__["fronts.is_installed"](wanted):
         yield f"{wanted} is not installed: apply the host's highstate (salt-run state.orchestrate orch.provision)"
-    elif not __salt__["fronts.holder"]():
+    elif not holder:
         yield f"{wanted} does not run: apply the host's highstate, or see journalctl -u {UNITS[wanted]}"
 
 
-CHECKS = (_disk, _database, _manager, _front)
+CHECKS = (_disk, _database, _manager, _boot, _front)

@@ -81,7 +81,7 @@ def pending(slots, current, release, path, config_files):
     """
     slot = slot_record.active(slots)
     if slot is None or not _prepared(slot, release, path, config_files):
-        return _difference(slot, release)
+        return {**_difference(slot, release), **_change_of_front(slot)}
     if _state(slot) not in ALIVE:
         return {"program": {"old": f"{slot['program']} is not running", "new": "running"}}
     if not slot_record.read(slot).get("confirmed"):
@@ -111,6 +111,9 @@ def activate(slots, current, release, path, config_files, health, window, warm_r
     before = slot_record.active(slots)
     if before and _prepared(before, release, path, config_files):
         slot, back = before, _idle(slots, before)
+        if not slot_record.read(slot).get("confirmed"):
+            # Where a flip was cut short, the other web server may still have the port.
+            __salt__["fronts.take"](slot["front"])
         _restart_in_place(slot, release, path, health)
     else:
         slot, back = _idle(slots, before), before
@@ -194,6 +197,9 @@ def expire(record, started, forget=False):
     found = slot_record.read({"record": record})
     if str(found.get("started")) != str(started) or slot_record.has_traffic(found["slot"]):
         return []
+    # A timer of the time before is late: the slot has had the traffic again, and lost it just now.
+    if slot_record.since_flip(found["slot"]) < found["slot"]["timeout"]:
+        return []
     cut = _stop_gracefully(found["slot"])
     if forget:
         _manager(found["slot"], "remove")
@@ -215,6 +221,11 @@ def _difference(slot, release):
     if old == release:
         return {"configuration": {"old": "as it was when the process started", "new": "as it is now"}}
     return {"release": {"old": old, "new": release}}
+
+
+def _change_of_front(slot):
+    before = slot_record.started(slot)["front"] if slot else ""
+    return {"front": {"old": before, "new": slot["front"]}} if slot and before != slot["front"] else {}
 
 
 def _target(link):
@@ -302,7 +313,8 @@ def _start_if_dead(slot):
 
 
 def _prove_again(slot, health):
-    """Make sure that the slot to go back to runs and answers well."""
+    """Make sure that the slot to go back to runs and answers well, at the door that it was started with."""
+    slot = slot_record.started(slot)
     release = slot_record.read(slot).get("release", "")
     if not release:
         raise CommandExecutionError(f"{slot['program']}: there is no release in this slot to go back to")
@@ -322,7 +334,17 @@ def _give_traffic(slot, back):
     slot_record.renew_door(now)
     slot_record.point(now["live"], now["target"])
     if before is None or before["front"] != now["front"]:
+        _change_front(now, before)
+
+
+def _change_front(now, before):
+    """Have the other web server take port 80; where it cannot, the traffic is where it was."""
+    try:
         __salt__["fronts.take"](now["front"])
+    except CommandExecutionError:
+        slot_record.point(now["live"], before["target"] if before else now["nobody"])
+        slot_record.point(now["standby"], now["nobody"])
+        raise
 
 
 def _keep_warm(slot, seconds):
@@ -358,7 +380,6 @@ def _confirm(slot, back, current, release, health, window):
 
 def _go_back(failed, back, current, health):
     """First move the traffic, then end the failed release gracefully: it holds requests of real users."""
-    slot_record.forget(failed)
     if back and slot_record.read(back):
         if _state(back) not in ALIVE:
             # Whatever it answers: what failed is no better.
@@ -369,6 +390,7 @@ def _go_back(failed, back, current, health):
     else:
         _take_traffic_away(failed, current)
     _stop_gracefully(failed)
+    slot_record.forget(failed)
 
 
 def _watch(slot, release, health, window):
@@ -431,6 +453,7 @@ def _fault(slot, release, health):
 def _stop_gracefully(slot):
     """Stop what runs in a slot when its requests are answered; a sentence for each that took too long and was cut."""
     slot = slot_record.started(slot)
+    slot_record.stand_down(slot)
     if _state(slot) in ENDED:
         return []
     left = _drain(slot)

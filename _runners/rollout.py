@@ -74,7 +74,7 @@ def _plan(app, revision):
         "databases": [{"name": database["name"], "host": database["host"]} for database in spec["databases"]],
         "questions": _questions(spec),
         "lock_seconds": _lock_seconds(spec, len(groups)),
-        "summary": "\n".join([_summary(app.name, release, groups), *_closures([app])]),
+        "summary": "\n".join([_summary(app.name, release, groups), *_closures([app]).values()]),
         **_steps(groups),
     }
 
@@ -120,16 +120,16 @@ def _summary(name, release, groups):
 
 
 def _closures(apps):
-    """A sentence for each host whose port 80 another web server takes over: for a moment nobody has it."""
+    """``{host: sentence}`` of those whose port 80 another web server takes over: for a moment nobody has it."""
     wanted = {host: app.web.front for app in apps for host in app.hosts}
     client = salt.client.get_local_client(mopts=__opts__)
     # A host that does not answer, or has not got the module yet, has nothing that could be closed.
     found = client.cmd(list(wanted), "fronts.holder", tgt_type="list") if wanted else {}
-    return [
-        f"{host}: {front} takes port 80 over from {found[host]}: new connections are refused for {CLOSED}"
+    return {
+        host: f"{host}: {front} takes port 80 over from {found[host]}: new connections are refused for {CLOSED}"
         for host, front in wanted.items()
         if found.get(host) in FRONTS and found[host] != front
-    ]
+    }
 
 
 def _resolve(app, revision):
@@ -145,19 +145,30 @@ def _resolve(app, revision):
 
 
 def _provisioning(fleet):
-    groups, placed = [], set()
-    for role in ROLES:
-        hosts = [host.name for host in fleet.with_role(role) if host.name not in placed]
-        placed.update(hosts)
-        if hosts:
-            groups.append({"id": f"{role}-hosts", "after": groups[-1]["id"] if groups else "modules", "hosts": hosts})
+    closures = _closures(fleet.apps)
+    groups = _groups(fleet, closures)
+    order = ", then ".join(" + ".join(group["hosts"]) for group in groups)
     return {
         "problems": [],
-        "summary": "\n".join([", then ".join(" + ".join(group["hosts"]) for group in groups), *_closures(fleet.apps)]),
+        "summary": "\n".join([order, *closures.values()]),
         "apps": [app.name for app in fleet.apps],
         "hosts": [host for group in groups for host in group["hosts"]],
         "groups": groups,
     }
+
+
+def _groups(fleet, closures):
+    """The hosts of each role together; those that close port 80 one by one, as a balancer has the others then."""
+    groups, placed = [], set()
+    for role in ROLES:
+        hosts = [host.name for host in fleet.with_role(role) if host.name not in placed]
+        placed.update(hosts)
+        named = {f"{role}-hosts": [host for host in hosts if host not in closures]}
+        named |= {f"{role}-host-{host}": [host] for host in hosts if host in closures}
+        for id, members in named.items():
+            if members:
+                groups.append({"id": id, "after": groups[-1]["id"] if groups else "modules", "hosts": members})
+    return groups
 
 
 def _fleet():

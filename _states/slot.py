@@ -96,7 +96,16 @@ def retired(name, slots, keep_warm=0):
     return state_result.changed(name, changes, "\n".join([f"{len(idle)} program was stopped", *cut]))
 
 
-def mod_watch(name, release, **kwargs):
-    """Predict, in test mode, that a config file which would change means a restart; ``active`` lets it do no more."""
+def mod_watch(name, sfun="active", release="", slots=(), keep_warm=0, **kwargs):
+    """
+    Predict, in test mode, what follows from a change to come: a restart for a changed config file (``active``), and the
+    end of what served before where nothing is kept warm (``retired``).
+    """
+    if sfun == "retired":
+        serving = slot_record.active(slots)
+        if not __opts__["test"] or keep_warm or serving is None:
+            return state_result.unchanged(name, "No other slot runs a program, or one that may still be warm")
+        changes = {serving["program"]: {"old": "running", "new": "stopped"}}
+        return state_result.would(name, changes, "1 program would be stopped")
     changes = {"configuration": {"old": "as it was when the process started", "new": "as it is now"}}
     return state_result.would(name, changes, f"Release {release} would be started again with its changed config files")

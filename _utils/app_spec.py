@@ -162,7 +162,7 @@ def _paths(name):
     inside = ("downloads", "releases", "venvs", "static", "media", "slots", "run", "current")
     folders = {folder: f"{home}/{folder}" for folder in inside}
     run = folders["run"]
-    folders |= {"live": f"{run}/web", "standby": f"{run}/back", "nobody": f"{run}/none"}
+    folders |= {"live": f"{run}/web", "standby": f"{run}/back", "nobody": f"{folders['slots']}/none"}
     return Paths(home=home, mirror=f"{home}/source.git", etc=f"/etc/{name}", logs=f"/var/log/{name}", **folders)
 
 

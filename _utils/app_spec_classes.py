@@ -139,12 +139,11 @@ class Slot:
 
 @dataclasses.dataclass(frozen=True)
 class ConfigFile:
-    """A file that the app's web server reads when it starts: where it is, and the template it is made from."""
+    """A file that a web server reads: where it is, and the template it is made from."""
 
     name: str
     path: str
     source: str
-    mode: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,9 +151,10 @@ class Web:
     """
     How the app is served: the server and what it needs in the venv, its size on this host, the web server in front.
 
-    ``application`` is the Python object for ``interface`` (wsgi or asgi), ``timeout`` (seconds) what a request may
-    take, ``warm_requests`` how many requests reach every worker once, ``port`` the first of two (Apache's slots only).
-    ``memory`` and ``cpu`` (percent of a core) are limits of one slot, empty and 0 for none.
+    ``application`` is the Python object for ``interface`` (wsgi or asgi). ``files`` are read by the server when it
+    starts, ``maps`` by an Apache in front. ``timeout`` (seconds) is what a request may take, ``warm_requests`` how many
+    reach every worker once, ``port`` the first of two (Apache's slots only). ``memory`` and ``cpu`` (percent of a core)
+    are limits of one slot, empty and 0 for none.
     """
 
     server: str
@@ -163,6 +163,7 @@ class Web:
     front: str
     packages: tuple
     files: tuple
+    maps: tuple
     workers: int
     threads: int
     timeout: int

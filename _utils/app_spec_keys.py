@@ -92,7 +92,8 @@ HOST = (
         number("number", 20, 10000),
         100,
         "Role `database` only: how many connections its PostgreSQL takes (PostgreSQL's own default). The apps' workers"
-        " and threads are sized to stay below it, on all hosts together and with both slots running.",
+        " and threads are sized to stay below it, on all hosts together and with both slots running. A change restarts"
+        " PostgreSQL.",
     ),
 )
 

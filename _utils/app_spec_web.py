@@ -27,6 +27,7 @@ def web(name, app, values, grains, paths):
         front=server.front,
         packages=server.packages,
         files=_files(server, paths),
+        maps=_maps(server, paths),
         workers=workers,
         threads=threads,
         timeout=app["timeout"],
@@ -47,7 +48,7 @@ def _size(model, name, app, values, grains):
     here = [other for other in values["apps"].values() if id in other["hosts"]]
     roles = hosts.get(id, {}).get("roles", ())
     cpus, limits = grains.get("num_cpus"), app["limits"]
-    if cpus and "cpu" in limits:
+    if isinstance(cpus, int) and "cpu" in limits:
         cpus = min(cpus, math.ceil(limits["cpu"] / 100))
     return sizing.size(
         model,
@@ -80,17 +81,20 @@ def _connections(app, values):
 
 
 def _files(server, paths):
-    """What the server reads; for Apache also the files that ``live`` and ``standby`` lead to, which Apache reads."""
+    """What the server reads when it starts."""
     names = [server.config, *server.more]
-    own = [ConfigFile(name, f"{paths.etc}/{name}", f"{TEMPLATES}/{name}", "0640") for name in names]
-    maps = [f"{slot}.map" for slot in SLOTS] if server.door == "port" else []
-    return (*own, *(ConfigFile(name, f"{paths.run}/{name}", f"{TEMPLATES}/{name}", "0644") for name in maps))
+    return tuple(ConfigFile(name, f"{paths.etc}/{name}", f"{TEMPLATES}/{name}") for name in names)
+
+
+def _maps(server, paths):
+    """What ``live`` and ``standby`` lead to where Apache looks them up. Root's, because Apache does what they say."""
+    names = [f"{slot}.map" for slot in SLOTS] if server.door == "port" else []
+    return tuple(ConfigFile(name, f"{paths.slots}/{name}", f"{TEMPLATES}/{name}") for name in names)
 
 
 def config_files(web, paths, secrets_file):
     """Return the paths of what a process of the app reads when it starts: with one of them changed it starts anew."""
-    own = [file.path for file in web.files if file.path.startswith(f"{paths.etc}/")]
-    return (*own, secrets_file, *([door_token(paths)] if web.front == "apache" else []))
+    return (*(file.path for file in web.files), secrets_file, *([door_token(paths)] if web.front == "apache" else []))
 
 
 def door_token(paths):
@@ -102,7 +106,7 @@ def _slot(slot, name, app, web, paths, variables):
     server = web_servers.SERVERS[web.server]
     link, program, log = f"{paths.slots}/{slot}", f"{name}-{slot}", f"{paths.logs}/{slot}.log"
     port = web.port + SLOTS.index(slot)
-    socket, door_map = f"{paths.run}/{slot}.sock", f"{paths.run}/{slot}.map"
+    socket, door_map = f"{paths.run}/{slot}.sock", f"{paths.slots}/{slot}.map"
     target, door = (socket, socket) if server.door == "socket" else (door_map, f"127.0.0.1:{port}")
     process = process_sections.Process(
         name=program,

@@ -89,7 +89,8 @@ def fault(answer, statuses, release):
 
 
 def _demanded(token):
-    return {"X-Slipway-Token": Path(token).read_text(encoding="utf-8").split()[-1]} if token else {}
+    words = Path(token).read_text(encoding="utf-8").split() if token else []
+    return {"X-Slipway-Token": words[-1]} if words else {}
 
 
 def _connection(door, timeout):

@@ -56,7 +56,7 @@ def size(model, cpus, memory, apps, shares_host, connections, workers=None, thre
     room = [max(cpus if isinstance(cpus, int) else 1, LEAST_WORKERS)]
     if isinstance(memory, (int, float)) and memory > 0:
         room.append(int(memory * (SHARED if shares_host else ALONE) / (SLOTS * max(apps, 1) * PROCESS)))
-    if limit:
+    if limit is not None:
         room.append(limit // PROCESS)
     if connections is not None:
         room.append(connections // each)

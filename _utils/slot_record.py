@@ -104,10 +104,18 @@ def folder_of(pid):
         return ""
 
 
+def stand_down(slot):
+    """Let nobody stand by any more if it is this slot that does: it is about to end."""
+    with suppress(OSError):
+        if Path(slot["standby"]).readlink().stem == slot["name"]:
+            point(slot["standby"], slot["nobody"])
+
+
 def renew_door(slot):
     """Give the file of the slot's door, if it has one, a time of its own, by which Apache sees that it is another."""
-    with suppress(OSError):
-        os.utime(slot["target"])
+    if slot["target"].endswith(".map"):
+        with suppress(OSError):
+            os.utime(slot["target"])
 
 
 def note(path, lines):

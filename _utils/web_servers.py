@@ -16,8 +16,6 @@ class Server:
         What it can serve, ``wsgi`` or ``asgi``; the first is the default.
     front
         The web server in front of it, ``nginx`` or ``apache``.
-    program
-        The file in the venv's ``bin`` that a slot starts.
     packages
         Pinned requirements, of which staging adds to the app's venv those that are not in it; a version that the app
         has installed itself stays as it is. Each is named: Uvicorn's program is Gunicorn's, so that to find the program
@@ -36,7 +34,6 @@ class Server:
 
     interfaces: tuple
     front: str
-    program: str
     packages: tuple
     config: str
     more: tuple = ()
@@ -49,14 +46,12 @@ SERVERS = {
     "gunicorn": Server(
         interfaces=("wsgi",),
         front="nginx",
-        program="gunicorn",
         packages=("gunicorn==27.0.1",),
         config="gunicorn.conf.py",
     ),
     "uwsgi": Server(
         interfaces=("wsgi",),
         front="nginx",
-        program="uwsgi",
         # The same uWSGI, compiled: the package `uwsgi` builds for 11 s, and a build that was cached links the Python
         # that it was made for.
         packages=("pyuwsgi==2.0.30.post1",),
@@ -65,7 +60,6 @@ SERVERS = {
     "uvicorn": Server(
         interfaces=("asgi",),
         front="nginx",
-        program="gunicorn",
         # Gunicorn starts the workers, and starts them again. Uvicorn serves websockets with the package of that name
         # (the last for Python 3.10), and needs a third less CPU a request with httptools and uvloop (2.3 against 3.4
         # million instructions; we measured).
@@ -83,14 +77,12 @@ SERVERS = {
     "granian": Server(
         interfaces=("wsgi", "asgi"),
         front="nginx",
-        program="granian",
         packages=("granian==2.8.7",),
         config="granian_server.py",
     ),
     "mod_wsgi": Server(
         interfaces=("wsgi",),
         front="apache",
-        program="mod_wsgi-express",
         packages=("mod_wsgi==6.1.1",),
         config="mod_wsgi_server.py",
         more=("wsgi.py", "mod_wsgi.conf"),
@@ -110,7 +102,7 @@ def command(server, link, config, door, application):
     Return the arguments that start a server in a slot; its current folder must be the release.
 
     :param link: the slot's link to its release, in which ``.venv`` is
-    :param config: path of the config file made from ``Server.template``
+    :param config: path of the config file made from ``Server.config``
     :param door: the path of the slot's socket
     :param application: ``module:name``
     """

@@ -44,8 +44,8 @@ for source, target, mode in (
 
 for source, target, mode in (
     ("nginx/nginx.conf", f"{paths['etc']}/nginx.conf", "644"),
-    ("app/site.conf", f"{paths['etc']}/site.conf", "644"),
-    ("app/gunicorn.conf.py", app["gunicorn"]["config"], "640"),
+    ("app/site_nginx.conf", f"{paths['etc']}/site.conf", "644"),
+    ("app/servers/gunicorn.conf.py", app["web"]["files"][0]["path"], "640"),
 ):
     files.template(
         name=target,
@@ -54,7 +54,7 @@ for source, target, mode in (
         mode=mode,
         app=app,
         proxies=given["proxies"],
-        gunicorn=app["gunicorn"],
+        web=app["web"],
     )
 
 files.put(

@@ -64,7 +64,7 @@
     - contents: "# Managed by Salt: salt://app/config.sls"
     - mode: "0644"
     - require:
-      - file: {{ app.name }}-shared-folders
+      - file: {{ app.name }}-folders
 
 {% for file in app.web.files %}
 {{ app.name }}-server-{{ file.name }}:
@@ -77,10 +77,21 @@
         web: {{ app.web | json }}
     - user: root
     - group: {{ app.group }}
-    - mode: "{{ file.mode }}"
+    - mode: "0640"
     - require:
       - file: {{ app.name }}-etc
-      - file: {{ app.name }}-shared-folders
+{% endfor %}
+
+# In root's folder: where the app may write it could lead root elsewhere.
+{% for file in app.web.maps %}
+{{ app.name }}-map-{{ file.name }}:
+  file.managed:
+    - name: {{ file.path }}
+    - source: {{ file.source }}
+    - template: jinja
+    - mode: "0644"
+    - require:
+      - file: {{ app.name }}-folders
 {% endfor %}
 
 {{ app.name }}-links:
@@ -90,7 +101,7 @@
     - target: {{ app.paths.nobody }}
     - require:
       - file: {{ app.name }}-nobody
-      - file: {{ app.name }}-server-*
+      - file: {{ app.name }}-shared-folders
 
 {{ app.name }}-secrets:
   secrets.written:

@@ -19,5 +19,6 @@ extend: {
 {% for app in salt['apps.specs']() %}{% for release in app.releases %}
   {{ app.name }}-migrated: {manage: [{require: [{manage: {{ app.name }}-checked}, {manage: {{ app.name }}-static}]}]},
   {{ app.name }}-active: {slot: [{require: [{manage: {{ app.name }}-migrated}]}]},
+  {{ app.name }}-retired: {slot: [{watch: [{slot: {{ app.name }}-active}]}]},
 {% endfor %}{% endfor %}
   }

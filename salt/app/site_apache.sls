@@ -25,6 +25,7 @@ apache-{{ app.name }}:
       - file: apache-config
       - secrets: {{ app.name }}-door
       - slot: {{ app.name }}-links
+      - file: {{ app.name }}-map-*
 
 apache-{{ app.name }}-enabled:
   file.symlink:

@@ -64,7 +64,7 @@ def test_paths_are_those_of_the_design():
         "home": "/srv/shop", "mirror": "/srv/shop/source.git", "downloads": "/srv/shop/downloads",
         "releases": "/srv/shop/releases", "venvs": "/srv/shop/venvs", "static": "/srv/shop/static",
         "media": "/srv/shop/media", "slots": "/srv/shop/slots", "run": "/srv/shop/run",
-        "live": "/srv/shop/run/web", "standby": "/srv/shop/run/back", "nobody": "/srv/shop/run/none",
+        "live": "/srv/shop/run/web", "standby": "/srv/shop/run/back", "nobody": "/srv/shop/slots/none",
         "current": "/srv/shop/current", "etc": "/etc/shop", "logs": "/var/log/shop",
     }  # fmt: skip
     assert app["secrets_file"] == "/etc/shop/secrets.json"
@@ -108,7 +108,7 @@ def test_systemd_waits_longer_for_the_end_than_a_request_may_take():
 
 def test_mod_wsgi_has_apache_in_front_and_two_ports_that_other_apps_do_not_move():
     blue, green = completed(server="mod_wsgi").slots
-    assert (blue.front, blue.target) == ("apache", "/srv/shop/run/blue.map")
+    assert (blue.front, blue.target) == ("apache", "/srv/shop/slots/blue.map")
     port = int(blue.door.rpartition(":")[2])
     assert green.door == f"127.0.0.1:{port + 1}"
     assert 10000 <= port < 30000

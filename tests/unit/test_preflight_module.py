@@ -20,13 +20,21 @@ def door():
 @pytest.fixture
 def report(load, tmp_path, door):
     def make(
-        app="shop", port=0, holder="nginx", installed=True, programs=lambda name: {}, space=0, manager="supervisor"
+        app="shop",
+        port=0,
+        holder="nginx",
+        installed=True,
+        programs=lambda name: {},
+        space=0,
+        manager="supervisor",
+        others=(),
     ):
         database = {"host": "db1", "address": "127.0.0.1", "port": port or door}
         spec = {"name": "shop", "paths": {"home": str(tmp_path / "missing/shop")}, "databases": [database],
                 "process_manager": manager, "slots": [{"program": "shop-blue"}], "web": {"front": "nginx"}}  # fmt: skip
         salt = {"apps.specs": lambda: [spec], "slots.serving": lambda app: SERVING, f"{manager}.programs": programs,
-                "fronts.holder": lambda: holder, "fronts.is_installed": lambda front: installed}  # fmt: skip
+                "fronts.holder": lambda: holder,
+                        "apps.hosted": lambda: ["shop", *others], "fronts.is_installed": lambda front: installed}  # fmt: skip
         module = load("_modules/preflight.py", salt=salt)
         module.DISK_SPACE = space
         return module.report(app)
@@ -57,8 +65,15 @@ def test_a_web_server_that_is_not_installed_is_a_problem_before_anything_is_buil
     assert "nginx is not installed: apply the host's highstate" in report(installed=False)["problems"][0]
 
 
-def test_the_apps_own_process_manager_is_asked(report):
-    assert report(manager="systemd")["problems"] == []
+def test_a_web_server_that_other_apps_need_is_changed_by_a_highstate_only(report):
+    assert report(holder="apache")["problems"] == []
+    [problem] = report(holder="apache", others=["blog"])["problems"]
+    assert problem == "apache has port 80, also for blog: apply the host's highstate, which changes them all"
+
+
+def test_the_apps_own_process_manager_is_asked_and_what_starts_it_after_a_boot(report):
+    [problem] = report(manager="systemd")["problems"]
+    assert problem.startswith("slipway-start-active.service is not enabled")
 
 
 def test_a_host_with_the_masters_modules_has_its_digest_and_the_first_root_wins(load, tmp_path):

@@ -30,6 +30,7 @@ def plan(load, monkeypatch):
                 return {"web1": answer} if answer != "silence" else {}
 
         monkeypatch.setattr(module.salt.client, "get_local_client", lambda mopts: Client())
+        make.module = module
         return module.plan(app, revision)
 
     return make
@@ -98,4 +99,17 @@ def test_hosts_are_provisioned_once_databases_first(plan, load):
         ("database-hosts", "modules", ["all1"]),
         ("app-hosts", "database-hosts", ["web2"]),
         ("balancer-hosts", "app-hosts", ["lb1"]),
+    ]
+
+
+def test_hosts_that_close_port_80_are_provisioned_one_after_the_other(plan):
+    planned = plan(HOSTS, server="mod_wsgi", holders={"web1": "nginx", "web2": "nginx", "web3": "apache"})
+    assert planned["problems"] == []
+    module = plan.module
+    assert [(group["id"], group["after"]) for group in module.provisioning()["groups"]] == [
+        ("database-hosts", "modules"),
+        ("app-hosts", "database-hosts"),
+        ("app-host-web1", "app-hosts"),
+        ("app-host-web2", "app-host-web1"),
+        ("balancer-hosts", "app-host-web2"),
     ]

@@ -153,6 +153,11 @@ class App:
             slot["manager"] = manager
             slot["section"] = {**slot["section"], "manager": manager}
 
+    def wait(self, seconds):
+        """Let the flip be longer ago."""
+        then = slot_record.flipped(self.slots[0]) - seconds
+        os.utime(self.live, (then, then), follow_symlinks=False)
+
     def leads_to(self, link):
         return Path(link).readlink().name
 
@@ -542,6 +547,8 @@ def test_a_warm_slot_ends_when_its_timer_runs_out(app):
     app.activate("r2", keep_warm=300)
     (program, seconds, _, arguments), *more = app.timers
     assert (program, seconds, more) == ("shop-blue", 300, [])
+    assert app.module.expire(*arguments) == []
+    app.wait(300)
     assert app.module.expire(*map(str, arguments[:2])) == ["shop-blue was stopped"]
     assert app.running() == ["shop-green"]
 
@@ -582,6 +589,7 @@ def test_the_timer_of_a_slot_of_the_manager_before_makes_that_one_forget_it(app)
     app.activate("r1")
     app.manage("systemd")
     app.activate("r1", keep_warm=300)
+    app.wait(300)
     app.module.expire(*app.timers[0][3])
     assert app.supervisor.sections == {}
     assert app.module.leftovers(app.slots) == []
@@ -625,3 +633,42 @@ def test_a_request_that_takes_too_long_is_cut_and_named(app, monkeypatch):
     told = app.module.retire(app.slots)
     assert told == ["shop-blue: cut at the limit of 0.1 s: GET /slow/ after 31.2 s"]
     assert told[0] in Path(app.slots[0]["log"]).read_text(encoding="utf-8")
+
+
+def test_a_flip_that_was_cut_short_before_the_web_server_changed_is_finished_by_the_next_run(app):
+    app.activate("r1")
+    for slot in app.slots:
+        slot["front"] = "apache"
+    app.take.side_effect = KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        app.activate("r2")
+    app.take.side_effect = None
+    app.take.reset_mock()
+    app.activate("r2")
+    app.take.assert_called_once_with("apache")
+    assert app.serving() == ("green", "r2")
+
+
+def test_where_the_other_web_server_does_not_start_the_traffic_is_where_it_was(app):
+    app.activate("r1")
+    for slot in app.slots:
+        slot["front"] = "apache"
+    app.take.side_effect = CommandExecutionError("apache does not start")
+    with pytest.raises(CommandExecutionError, match="apache does not start"):
+        app.activate("r2")
+    assert app.serving() == ("blue", "r1")
+    assert app.pending("r2")["front"] == {"old": "nginx", "new": "apache"}
+
+
+def test_a_way_back_asks_the_slot_before_at_the_door_that_it_was_started_with(app):
+    app.activate("r1")
+    app.activate("r2")
+    app.slots[0]["door"] = "127.0.0.1:1"
+    assert app.module.revert("shop", "blue")["release"] == "r1"
+
+
+def test_a_slot_that_was_stopped_does_not_stand_by(app):
+    app.activate("r1")
+    app.activate("r2")
+    app.module.retire(app.slots)
+    assert app.leads_to(app.standby) == "none"

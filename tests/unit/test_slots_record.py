@@ -34,11 +34,11 @@ def test_a_slot_that_was_never_started_is_as_it_shall_be(slot):
 
 
 def test_the_file_of_a_door_gets_a_new_time_and_a_missing_one_is_no_error(tmp_path, slot):
-    slot_record.renew_door(slot)
-    target = tmp_path / "blue.sock"
+    slot_record.renew_door({**slot, "target": str(tmp_path / "green.map")})
+    target = tmp_path / "blue.map"
     target.touch()
     os.utime(target, (1, 1))
-    slot_record.renew_door(slot)
+    slot_record.renew_door({**slot, "target": str(target)})
     assert target.stat().st_mtime > 1
 
 
