@@ -32,9 +32,14 @@ def report(load, tmp_path, door):
         database = {"host": "db1", "address": "127.0.0.1", "port": port or door}
         spec = {"name": "shop", "paths": {"home": str(tmp_path / "missing/shop")}, "databases": [database],
                 "process_manager": manager, "slots": [{"program": "shop-blue"}], "web": {"front": "nginx"}}  # fmt: skip
-        salt = {"apps.specs": lambda: [spec], "slots.serving": lambda app: SERVING, f"{manager}.programs": programs,
-                "fronts.holder": lambda: holder,
-                        "apps.hosted": lambda: ["shop", *others], "fronts.is_installed": lambda front: installed}  # fmt: skip
+        salt = {
+            "apps.specs": lambda: [spec],
+            "apps.hosted": lambda: ["shop", *others],
+            "slots.serving": lambda app: SERVING,
+            f"{manager}.programs": programs,
+            "fronts.holder": lambda: holder,
+            "fronts.is_installed": lambda front: installed,
+        }
         module = load("_modules/preflight.py", salt=salt)
         module.DISK_SPACE = space
         return module.report(app)
