@@ -16,7 +16,7 @@ from conftest import HOSTS, TEST_NET, TREE
 
 from lab import Lab
 
-PAGES = ("README.md", "docs/deploy.md", "docs/hosts.md", "docs/lab.md")
+PAGES = ("README.md", "docs/deploy.md", "docs/hosts.md", "docs/lab.md", "docs/servers.md")
 BLOCK = re.compile(r"^```console( fails)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PROMPT = re.compile(r"(\$|[a-z][a-z0-9]*#) (.+)")
 

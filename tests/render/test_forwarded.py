@@ -1,5 +1,6 @@
 """What an app is told about its client, by the real Nginx of a balancer in front of the real Nginx of an app host."""
 
+import contextlib
 import http.client
 import http.server
 import json
@@ -60,20 +61,16 @@ def ports(tmp_path, call):
     (app,), (site,) = call(pillar, "web1", "apps.specs"), call(pillar, "lb1", "apps.sites")
     app["paths"] |= {"live": str(tmp_path / "web.sock"), "standby": str(tmp_path / "none")}
     site["upstreams"] = [{"host": "web1", "address": "127.0.0.1"}]
-    servers = [
-        start(tmp_path / "edge", edge, call, pillar, "balancer/site.conf", {"site": site}, upstream=door),
-        start(tmp_path / "door", door, call, pillar, "app/site_nginx.conf", {"app": app}),
-    ]
-    yield edge, door
-    for server in servers:
-        server.terminate()
-        server.wait()
-    backend.shutdown()
-    backend.server_close()
+    with contextlib.ExitStack() as running:
+        running.callback(backend.server_close)
+        running.callback(backend.shutdown)
+        start(running, tmp_path / "edge", edge, call, pillar, "balancer/site.conf", {"site": site}, upstream=door)
+        start(running, tmp_path / "door", door, call, pillar, "app/site_nginx.conf", {"app": app})
+        yield edge, door
 
 
-def start(folder, port, call, pillar, site, context, upstream=0):
-    """An Nginx with our templates, of which only the ports, the user and the places of its own files are others."""
+def start(running, folder, port, call, pillar, site, context, upstream=0):
+    """Start an Nginx with our templates, but for its port, user and places of files; it ends with ``running``."""
     (folder / "sites").mkdir(parents=True)
     (folder / "mime.types").write_text("types { text/css css; }\n", encoding="utf-8")
     for source, target, values in [
@@ -86,10 +83,12 @@ def start(folder, port, call, pillar, site, context, upstream=0):
         text = text.replace("user www-data;", "user root;").replace("/run/nginx.pid", str(folder / "pid"))
         (folder / target).write_text(text.replace("/var/log/nginx", str(folder)), encoding="utf-8")
     server = subprocess.Popen(["nginx", "-c", folder / "nginx.conf", "-g", "daemon off;"])
+    running.callback(server.wait)
+    running.callback(server.terminate)
     for _ in range(100):
         with socket.socket() as attempt:
             if attempt.connect_ex(("127.0.0.1", port)) == 0:
-                return server
+                return
         time.sleep(0.05)
     raise AssertionError("nginx does not listen")
 

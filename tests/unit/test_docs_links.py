@@ -11,7 +11,7 @@ import app_spec
 
 TREE = Path(__file__).parents[2]
 PAGES = sorted([*TREE.glob("*.md"), *(TREE / "docs").glob("*.md"), *(TREE / "examples").glob("*.md")])
-RUN_BY_A_TEST = ("README.md", "docs/deploy.md", "docs/hosts.md", "docs/lab.md")
+RUN_BY_A_TEST = ("README.md", "docs/deploy.md", "docs/hosts.md", "docs/lab.md", "docs/servers.md")
 
 FENCED = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`([^`\n]+)`")
