@@ -157,6 +157,25 @@ def test_another_server_fails_no_request(rig, served):
         assert gap <= LONGEST_GAP
 
 
+def test_a_unit_of_systemd_is_hardened(rig, served):
+    unit = f"shop-{rig.serving('web2')['slot']}.service"
+    # --threshold: of 100, where 30 is what is printed as 3.0.
+    done = rig.site.lab.run("web2", ["systemd-analyze", "security", "--no-pager", "--threshold=30", unit], check=False)
+    rig.say(f"{rig.server:<9} {done.stdout.strip().splitlines()[-1]}")
+    assert done.returncode == 0, done.stdout[-500:]
+
+
+def test_a_graceful_restart_of_the_front_fails_no_request(rig, served):
+    # As after a rotation of its logs.
+    front = "apache2" if rig.server == "mod_wsgi" else "nginx"
+    with rig.site.load(RATE) as users:
+        for _ in range(5):
+            rig.both(lambda host: rig.site.lab.run(host, ["systemctl", "reload", front]))
+            rig.site.lab.run("web1", ["sleep", "1"])
+    rig.say(f"{rig.server:<9} 5 gracefuls of {front} on both hosts: {users['failed']} of {users['requests']} failed")
+    assert users["failed"] == 0, users["failures"]
+
+
 def test_deploys_in_a_row_fail_no_request(rig, served):
     def deploys(host):
         for number in range(DEPLOYS):
