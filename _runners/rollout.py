@@ -1,5 +1,7 @@
 """What an orchestration is going to do: who takes part, in which order, and with which release."""
 
+import time
+
 import salt.client
 from salt.exceptions import CommandExecutionError, SaltException
 
@@ -12,6 +14,9 @@ LOCK_SECONDS = 3600
 FRONTS = ("nginx", "apache")
 # Measured on hosts of the lab; requests in flight finish.
 CLOSED = "0.1 to 0.3 s"
+
+# Seconds in which hosts that are there have answered.
+ANSWERS = 3
 
 # The order in which hosts are provisioned: an app needs its database, a balancer needs its upstreams.
 ROLES = ("database", "app", "balancer")
@@ -122,14 +127,23 @@ def _summary(name, release, groups):
 def _closures(apps):
     """``{host: sentence}`` of those whose port 80 another web server takes over: for a moment nobody has it."""
     wanted = {host: app.web.front for app in apps for host in app.hosts}
-    client = salt.client.get_local_client(mopts=__opts__)
-    # A host that does not answer, or has not got the module yet, has nothing that could be closed.
-    found = client.cmd(list(wanted), "fronts.holder", tgt_type="list") if wanted else {}
+    found = _holders(list(wanted))
     return {
         host: f"{host}: {front} takes port 80 over from {found[host]}: new connections are refused for {CLOSED}"
         for host, front in wanted.items()
         if found.get(host) in FRONTS and found[host] != front
     }
+
+
+def _holders(hosts):
+    """Who has port 80, of the hosts that say so in time: one that is off, or has not got the module, closes nothing."""
+    client = salt.client.get_local_client(mopts=__opts__)
+    job = client.run_job(hosts, "fronts.holder", tgt_type="list") if hosts else {}
+    answers, end = {}, time.monotonic() + ANSWERS
+    while job and len(answers) < len(hosts) and time.monotonic() < end:
+        time.sleep(0.05)
+        answers = client.get_cache_returns(job["jid"])
+    return {host: answer.get("ret") for host, answer in answers.items()}
 
 
 def _resolve(app, revision):
