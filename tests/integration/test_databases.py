@@ -66,7 +66,7 @@ def server():
     data, port, control = folder / "data", free_port(), BINARIES.with_name("pg_ctl")
     as_postgres(str(BINARIES), "-D", str(data), "-A", "peer", "-E", "SQL_ASCII", "--no-locale", "--no-sync")
     rules = [{"database": "shop", "user": "shop", "address": "127.0.0.1/32"}]
-    values = {"address": "127.0.0.1", "port": port, "rules": rules}
+    values = {"address": "127.0.0.1", "port": port, "max_connections": 100, "rules": rules}
     (data / "pg_hba.conf").write_text(rendered("pg_hba.conf", values))
     with open(data / "postgresql.conf", "a") as file:
         file.write(rendered("slipway.conf", values))
