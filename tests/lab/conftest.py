@@ -124,7 +124,7 @@ def failed(results):
 
 
 def _make_room(lab):
-    """Let the database take more: an ASGI server holds as many connections as it has requests at work, in both slots."""
+    """Let the database take more: an ASGI server holds as many connections as requests are at work, in both slots."""
     hosts = lab.folder / "pillar/hosts.yaml"
     text = hosts.read_text(encoding="utf-8")
     hosts.write_text(text.replace("roles: [database]}", "roles: [database], max_connections: 300}"), encoding="utf-8")
