@@ -23,7 +23,7 @@ lint: setup ## ruff: rules and format
 	.venv/bin/ruff format --check .
 
 unit: setup ## pure Python
-	$(PYTEST) tests/unit
+	$(PYTEST) --timeout=60 tests/unit
 
 render: setup ## every SLS file, for several inventories
 	$(PYTEST) tests/render

@@ -163,13 +163,13 @@ class Load:
         """Load for that many seconds (or until `stopping` is set), then wait for every answer still due."""
         tasks: set[asyncio.Task] = set()
         door = (self.address, self.port, self.host)
-        talks = [asyncio.create_task(talk(*door, self.result.talks, self._now)) for _ in range(self.websockets)]
+        ended = asyncio.Event()
+        talks = [asyncio.create_task(talk(*door, self.result.talks, self._now, ended)) for _ in range(self.websockets)]
         arrivals = [asyncio.create_task(self._arrivals(kind, seconds, tasks)) for kind in self.mix]
         await asyncio.gather(*arrivals)
         await asyncio.gather(*tasks)
-        for user in talks:
-            user.cancel()
-        await asyncio.gather(*talks, return_exceptions=True)
+        ended.set()
+        await asyncio.gather(*talks)
         for connection in self.pool:
             connection.close()
         return self.result

@@ -49,14 +49,19 @@ class Talks:
         return {**vars(self), **failed, "worst": round(1000 * self.worst, 1)}
 
 
-async def talk(address: str, port: int, host: str, talks: Talks, now):
-    """One user, until cancelled: who is cut comes back at once, as a browser's script does; ``now()`` is the time."""
-    while True:
+async def talk(address: str, port: int, host: str, talks: Talks, now, stopping: asyncio.Event):
+    """
+    One user: who is cut comes back at once, as a browser's script does; ``now()`` is the time.
+
+    Ends when ``stopping`` is set and the echo that is due has come. Not by a cancellation: before Python 3.12,
+    ``wait_for`` loses one that arrives together with the answer.
+    """
+    while not stopping.is_set():
         socket = None
         try:
             socket = await asyncio.wait_for(WebSocket.to(address, port, host, PATH), PATIENCE)
             talks.opened += 1
-            await _echo(socket, talks, now)
+            await _echo(socket, talks, now, stopping)
         except (asyncio.TimeoutError, ValueError, KeyError) as error:
             talks.failures.append(_event(error, now()))
         except (*LOST, Closed) as error:
@@ -71,9 +76,9 @@ def _event(error: Exception, at: float) -> dict:
     return {"at": at, "reason": f"{type(error).__name__}: {error}"}
 
 
-async def _echo(socket: WebSocket, talks: Talks, now):
+async def _echo(socket: WebSocket, talks: Talks, now, stopping: asyncio.Event):
     clock = asyncio.get_running_loop().time
-    while True:
+    while not stopping.is_set():
         begin, number = clock(), talks.echoes
         socket.send(json.dumps(number))
         answer = json.loads(await asyncio.wait_for(socket.receive(), PATIENCE))

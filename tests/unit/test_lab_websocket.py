@@ -58,10 +58,11 @@ def converse(answer, handshake=OPEN, seconds=0.3):
     async def run():
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         talks = Talks()
-        user = asyncio.create_task(talk(*server.sockets[0].getsockname()[:2], "shop", talks, lambda: 1.5))
+        stopping = asyncio.Event()
+        user = asyncio.create_task(talk(*server.sockets[0].getsockname()[:2], "shop", talks, lambda: 1.5, stopping))
         await asyncio.sleep(seconds)
-        user.cancel()
-        await asyncio.gather(user, return_exceptions=True)
+        stopping.set()
+        await asyncio.wait_for(user, 5)
         server.close()
         await asyncio.sleep(0.05)  # the connections see their clients leave
         return talks.summary()
@@ -131,3 +132,11 @@ def test_a_server_that_opens_none_is_a_failure(monkeypatch):
     met, _ = converse(lambda count, text: None, handshake=b"HTTP/1.1 502 Bad Gateway\r\n\r\n")
     assert met["opened"] == 0
     assert met["failures"][0]["reason"] == "ValueError: HTTP/1.1 502 Bad Gateway"
+
+
+def test_a_user_ends_whenever_he_is_told_to(monkeypatch):
+    # Often enough to meet the moment at which an answer arrives.
+    monkeypatch.setattr(websocket, "PAUSE", 0.0001)
+    for number in range(50):
+        met, _ = converse(lambda count, text: echo(text), seconds=0.01 + number % 7 * 0.001)
+        assert met["failed"] == 0
