@@ -182,6 +182,11 @@ def test_a_changed_program_is_restarted_once_and_no_other_is_touched(host):
     assert host.single("running", "worker", section=changed)["changes"] == {}
 
 
+def runs(host, name, argument):
+    """With startsecs 0 a program is RUNNING before it has become the command."""
+    wait_until(lambda: argument in Path(f"/proc/{host.pid(name)}/cmdline").read_text())
+
+
 @pytest.mark.parametrize("autostart", [True, False])
 def test_a_changed_program_stays_stopped_or_running_as_it_was(host, autostart):
     for name in ("ran", "stood"):
@@ -193,9 +198,9 @@ def test_a_changed_program_stays_stopped_or_running_as_it_was(host, autostart):
     # Longer than Supervisor takes to start what it thinks should run.
     time.sleep(1.5)
     assert host.states() == {"ran": "RUNNING", "stood": "STOPPED"}
-    assert "700" in Path(f"/proc/{host.pid('ran')}/cmdline").read_text()
+    runs(host, "ran", "700")
     host.single("running", "stood", section=changed)
-    assert "700" in Path(f"/proc/{host.pid('stood')}/cmdline").read_text()
+    runs(host, "stood", "700")
 
 
 def test_nothing_of_a_stopped_program_runs_when_it_is_replaced(host, tmp_path):
@@ -217,7 +222,7 @@ def test_a_file_that_supervisor_has_not_loaded_yet_is_a_change(host):
     foretold = host.single("present", "worker", section=wanted, test=True)
     result = host.single("present", "worker", section=wanted)
     assert (foretold["result"], list(result["changes"])) == (None, ["loaded"])
-    assert "700" in Path(f"/proc/{host.pid('worker')}/cmdline").read_text()
+    runs(host, "worker", "700")
     assert host.single("present", "worker", section=wanted)["changes"] == {}
 
 
