@@ -108,7 +108,7 @@ def databases():
 
 def sites():
     """
-    Return the sites that this host balances: app, domains, upstreams (host, address), max_body, timeout and health.
+    Return the sites that this host balances: app, domains, upstreams (host, address), max_body, timeout, health, tls.
 
     A host without the role ``balancer`` has none. An app that runs on this host itself is not among them: its own site
     answers here already.
@@ -180,9 +180,27 @@ def proxies():
     return [host.address for host in _fleet().with_role("balancer")]
 
 
+def tls():
+    """
+    Return the certificate for visitors who come by https and name no site: that of the first app, in a list.
+
+    The list is empty on a host where nobody arrives by https.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt lb1 apps.tls
+    """
+    fleet = _fleet()
+    host = _host(fleet)
+    apps = fleet.apps if "balancer" in host.roles else fleet.apps_on(host.name)
+    return [app_spec.plain(app)["tls"][0] for app in apps if app.tls][:1]
+
+
 def _site(fleet, app):
     upstreams = [{"host": name, "address": fleet.host(name).address} for name in app["hosts"]]
-    shown = {key: app[key] for key in ("domains", "max_body", "health")}
+    shown = {key: app[key] for key in ("domains", "max_body", "health", "tls")}
     return {"app": app["name"], "upstreams": upstreams, "timeout": app["web"]["timeout"], **shown}
 
 

@@ -24,6 +24,7 @@ from app_spec_classes import (
     Secret,
     Source,
     SpecError,
+    Tls,
 )
 
 # What the spec holds just as the pillar says it.
@@ -144,6 +145,7 @@ def _app(name, values, grains):
         variables=variables,
         health=_health(app["health"], host=app["domains"][0]),
         rollout=_rollout(app["rollout"], hosts=len(app["hosts"])),
+        tls=_tls(app, values["hosts"], grains.get("id")),
         database=_database(name, app, values),
         secrets=secrets,
         deploy_key=deploy_key,
@@ -206,6 +208,12 @@ def _health(health, host):
 def _rollout(rollout, hosts):
     wave = rollout.get("wave") or max(hosts - rollout["canary"], 1)
     return Rollout(canary=rollout["canary"], wave=wave, watch=rollout["watch"])
+
+
+def _tls(app, hosts, id):
+    """Only where visitors arrive; behind a balancer the hosts of an app speak http."""
+    balancers = [name for name, host in hosts.items() if "balancer" in host["roles"]]
+    return (Tls(**app["tls"]),) if "tls" in app and id in (balancers or app["hosts"]) else ()
 
 
 def _database(name, app, values):

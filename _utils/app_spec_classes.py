@@ -196,6 +196,14 @@ class Rollout:
 
 
 @dataclasses.dataclass(frozen=True)
+class Tls:
+    """Where the web server in front finds the certificate (with its chain) and its key."""
+
+    certificate: str
+    key: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Database:
     """The database of an app; ``clients`` are the addresses that may connect to it."""
 
@@ -215,6 +223,7 @@ class App:
     One Django project that we deploy, with everything about it decided.
 
     ``secrets``, ``deploy_key`` and ``password`` (of the database's user) are there only where the pillar gives them.
+    ``tls`` has one item on a host that visitors reach by https, none elsewhere.
     """
 
     name: str
@@ -242,6 +251,7 @@ class App:
     variables: Mapping
     health: Health
     rollout: Rollout
+    tls: tuple
     static_url: str
     media_url: str
     max_body: str

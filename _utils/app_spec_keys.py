@@ -202,6 +202,21 @@ LIMITS = (
     ),
 )
 
+TLS = (
+    Key(
+        "certificate",
+        text("absolute path", PATH, "write it as /etc/letsencrypt/live/shop.example.com/fullchain.pem"),
+        REQUIRED,
+        "The certificate with those that lead to its root, as PEM: a file on each host that visitors reach.",
+    ),
+    Key(
+        "key",
+        text("absolute path", PATH, "write it as /etc/letsencrypt/live/shop.example.com/privkey.pem"),
+        REQUIRED,
+        "Its private key, as PEM: a file there, readable by root only.",
+    ),
+)
+
 DATABASE = (
     Key(
         "host",
@@ -350,6 +365,13 @@ APP = (
     ),
     Key("health", table(*HEALTH), {}, "How to ask the app whether it is well; see below."),
     Key("rollout", table(*ROLLOUT), {}, "How a release spreads over the hosts; see below."),
+    Key(
+        "tls",
+        table(*TLS, fix="write {certificate: /path, key: /path}"),
+        Derived("http only"),
+        "Certificate and key for https, where visitors arrive: on the balancers, or without one on the app's hosts;"
+        " see below.",
+    ),
     Key("static_url", URL_PATH, "/static/", "The URL path of static files: STATIC_URL of the settings."),
     Key("media_url", URL_PATH, "/media/", "The URL path of uploads: MEDIA_URL of the settings."),
     Key(

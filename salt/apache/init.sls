@@ -1,5 +1,7 @@
 # Apache in front of the apps that run in mod_wsgi: Debian's configuration and one file of ours. Sites are links in
 # /etc/apache2/sites-enabled, with ids apache-<app>.
+include:
+  - tls
 
 # Also what builds mod_wsgi in an app's venv, where it takes the Python of the app and not Debian's.
 apache-packages:
@@ -20,11 +22,24 @@ apache-modules:
 {% for file in [
     'proxy.load', 'proxy.conf', 'proxy_http.load', 'proxy_balancer.load', 'proxy_balancer.conf',
     'lbmethod_byrequests.load', 'slotmem_shm.load', 'rewrite.load', 'headers.load', 'remoteip.load', 'expires.load',
+    'macro.load',
 ] %}
       - /etc/apache2/mods-enabled/{{ file }}: [{target: ../mods-available/{{ file }}}]
 {% endfor %}
     - require:
       - pkg: apache-packages
+
+# With them Debian's ports.conf has Apache listen on 443.
+{% for _ in salt['apps.tls']() %}
+apache-tls-modules:
+  file.symlink:
+    - names:
+{% for file in ['ssl.load', 'ssl.conf', 'socache_shmcb.load'] %}
+      - /etc/apache2/mods-enabled/{{ file }}: [{target: ../mods-available/{{ file }}}]
+{% endfor %}
+    - require:
+      - pkg: apache-packages
+{% endfor %}
 
 apache-config:
   file.managed:
@@ -33,11 +48,12 @@ apache-config:
     - template: jinja
     - context:
         proxies: {{ salt['apps.proxies']() | json }}
+        certificates: {{ salt['apps.tls']() | json }}
     - mode: "0644"
     - check_cmd: /usr/local/sbin/slipway-apache-check /etc/apache2/conf-available/slipway.conf
     - require:
       - file: slipway-apache-check
-      - file: apache-modules
+      - file: apache-*modules
 
 apache-config-enabled:
   file.symlink:

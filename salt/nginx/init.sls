@@ -1,4 +1,6 @@
 # Nginx with a configuration that is ours as a whole. Sites are files in /etc/nginx/sites, with ids nginx-<app>.
+include:
+  - tls
 
 nginx-package:
   pkg.installed:
@@ -25,6 +27,7 @@ nginx-config:
     - template: jinja
     - context:
         proxies: {{ salt['apps.proxies']() | json }}
+        certificates: {{ salt['apps.tls']() | json }}
     - mode: "0644"
     - check_cmd: /usr/local/sbin/slipway-nginx-check /etc/nginx/nginx.conf
     - require:

@@ -1,11 +1,14 @@
 """The real Apache in front of two slots that are played by small servers: who answers, and what reaches them."""
 
+import contextlib
 import http.client
 import http.server
 import json
 import os
+import random
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -17,14 +20,16 @@ import jinja2
 import pytest
 
 TREE = Path(__file__).parents[2]
-sys.path.insert(0, str(TREE / "_utils"))
+sys.path[:0] = [str(TREE), str(TREE / "_utils")]
+
+from tests.certificates import self_signed  # noqa: E402
 
 import access_log  # noqa: E402
 
 HOST = "shop.example.com"
 WORD = "ab" * 32
 MODULES = ("proxy", "proxy_http", "proxy_balancer", "lbmethod_byrequests", "slotmem_shm", "rewrite", "headers")
-MODULES += ("remoteip", "expires")
+MODULES += ("remoteip", "expires", "macro", "ssl", "socache_shmcb")
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or not shutil.which("apache2ctl"), reason="needs root and Debian's Apache"
@@ -63,22 +68,33 @@ class Echo(http.server.BaseHTTPRequestHandler):
         pass
 
 
+def free_port():
+    """Below those that Linux gives to connections, or one of them could take it before Apache does."""
+    while True:
+        port = random.randrange(20000, 32000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+
+
 class Front:
     """Apache with our configuration on a port of its own, in a folder that its processes can enter."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, secure):
         self.folder = folder
+        self.tls = [{"certificate": folder / "fullchain.pem", "key": folder / "privkey.pem"}] if secure else []
+        subprocess.run(self_signed(folder, HOST), check=True, capture_output=True)
         self.etc, self.run, self.log = folder / "apache2", folder / "run", folder / "log"
         self.slots = [Slot("blue"), Slot("green")]
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port, self.secure_port = free_port(), free_port()
         self._write()
         self.control("start")
         self._wait()
 
     def control(self, action):
         environment = {**os.environ, "APACHE_CONFDIR": str(self.etc)}
-        return subprocess.run(["apache2ctl", action], env=environment, capture_output=True, text=True, check=True)
+        done = subprocess.run(["apache2ctl", action], env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done
 
     def lead(self, web, back="none"):
         """Let the links lead to other files, as a flip does it."""
@@ -87,15 +103,22 @@ class Front:
             temporary.symlink_to(target)
             temporary.replace(self.run / link)
 
-    def ask(self, path="/", method="GET", body=None, host=HOST, **headers):
+    def ask(self, path="/", method="GET", body=None, host=HOST, secure=False, **headers):
         """The answer to a request: its status, and as JSON what the slot saw of it."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = self._connection(secure)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         connection.request(method, path, body=body, headers={"Host": host, **named})
         response = connection.getresponse()
         text = response.read()
         connection.close()
         return response.status, json.loads(text) if response.status == 200 else {}
+
+    def _connection(self, secure):
+        if not secure:
+            return http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        # Whether the certificate is believed is not what is tried here.
+        context = ssl._create_unverified_context()
+        return http.client.HTTPSConnection("127.0.0.1", self.secure_port, timeout=10, context=context)
 
     def close(self):
         self.control("stop")
@@ -113,7 +136,8 @@ class Front:
             link = self.etc / "mods-enabled" / file.name
             link.unlink(missing_ok=True)
             link.symlink_to(f"../mods-available/{file.name}")
-        (self.etc / "ports.conf").write_text(f"Listen 127.0.0.1:{self.port}\n")
+        ports = "".join(f"Listen 127.0.0.1:{port}\n" for port in (self.port, self.secure_port))
+        (self.etc / "ports.conf").write_text(ports)
         names = ("PID_FILE", "RUN_DIR", "LOCK_DIR", "LOG_DIR")
         values = (self.folder / "apache.pid", self.folder, self.folder, self.log)
         lines = [f"export APACHE_{name}={value}\n" for name, value in zip(names, values, strict=True)]
@@ -130,6 +154,7 @@ class Front:
             "media_url": "/media/",
             "max_body_bytes": 1000,
             "web": {"timeout": 30},
+            "tls": self.tls,
             "slots": self.slots,
             "paths": {**folders, "live": self.run / "web", "standby": self.run / "back"},
         }
@@ -139,8 +164,10 @@ class Front:
         (self.run / "none").write_text("")
         self.lead("blue.map")
         for source, target in (("apache/slipway.conf", "conf-enabled"), ("app/site_apache.conf", "sites-enabled")):
-            text = jinja2.Template((TREE / "salt" / source).read_text()).render(app=app, proxies=["10.0.0.10"])
-            text = text.replace("*:80", f"*:{self.port}").replace("/var/log/apache2", str(self.log))
+            template = jinja2.Template((TREE / "salt" / source).read_text())
+            text = template.render(app=app, proxies=["10.0.0.10"], certificates=self.tls)
+            text = text.replace("*:80", f"*:{self.port}").replace("*:443", f"*:{self.secure_port}")
+            text = text.replace("/var/log/apache2", str(self.log))
             (self.etc / target / "slipway.conf").write_text(text)
 
     def _wait(self):
@@ -154,10 +181,15 @@ class Front:
 
 
 @pytest.fixture
-def front():
+def secure():
+    return False
+
+
+@pytest.fixture
+def front(secure):
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
-    front = Front(folder)
+    front = Front(folder, secure)
     yield front
     front.close()
     # Apache may just be deleting what is its own.
@@ -258,3 +290,39 @@ def test_the_log_is_read_like_that_of_nginx(front):
     assert (entry.method, entry.path, entry.status, entry.host) == ("GET", "/orders/", 200, HOST)
     assert 0 < entry.seconds < 5
     assert entry.upstream_status == 200
+
+
+by_https = pytest.mark.parametrize("secure", [True])
+
+
+@by_https
+def test_a_visitor_by_http_is_sent_to_https(front):
+    connection = http.client.HTTPConnection("127.0.0.1", front.port, timeout=10)
+    # From an address that no probe has.
+    connection.source_address = ("127.0.0.2", 0)
+    connection.request("GET", "/a%20b/?c=%2F", headers={"Host": HOST, "X-Forwarded-Proto": "https"})
+    answer = connection.getresponse()
+    assert (answer.status, answer.getheader("Location")) == (301, f"https://{HOST}/a%20b/?c=%2F")
+
+
+@by_https
+def test_a_probe_of_this_host_is_not_sent_to_https(front):
+    assert front.ask(X_Forwarded_Proto="https")[0] == 200
+
+
+@by_https
+def test_the_app_is_told_that_a_visitor_came_by_https(front):
+    status, seen = front.ask("/a%20b?c=%2F", secure=True)
+    assert (status, seen["path"]) == (200, "/a%20b?c=%2F")
+    assert seen["headers"]["X-Forwarded-Proto"] == "https"
+
+
+@by_https
+def test_a_flip_counts_for_https_too(front):
+    front.lead("green.map")
+    assert front.ask(secure=True)[1]["slot"] == "green"
+
+
+@by_https
+def test_a_host_that_no_site_has_is_refused_by_https_too(front):
+    assert front.ask(host="other.example.com", secure=True)[0] == 421

@@ -5,14 +5,18 @@ read Salt's answers. Everything is real: systemd, master and minions, PostgreSQL
 
 import contextlib
 import json
+import ssl
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 TREE = Path(__file__).parents[2]
 sys.path.insert(0, str(TREE))
+from tests.certificates import self_signed  # noqa: E402
+
 from lab import Lab  # noqa: E402
 
 TEST_NET = "10.213.8"
@@ -21,6 +25,8 @@ SITE = "shop.lab.test"
 APP_HOSTS = ("web1", "web2")
 HOSTS = ("db1", "web1", "web2", "lb1")
 ADDRESSES = {"web1": f"{TEST_NET}.11", "web2": f"{TEST_NET}.12"}
+CERTIFICATES = f"/etc/letsencrypt/live/{SITE}"
+TLS = {"certificate": f"{CERTIFICATES}/fullchain.pem", "key": f"{CERTIFICATES}/privkey.pem"}
 
 
 class Site:
@@ -83,17 +89,32 @@ class Site:
         commit = done.stdout.strip()
         return {"id": commit[:12], "commit": commit, "revision": revision}
 
+    def certify(self, host):
+        """Put a certificate, another one each time, where the pillar of the tests says that it is."""
+        self.lab.run(host, ["mkdir", "-p", CERTIFICATES])
+        self.lab.run(host, self_signed(CERTIFICATES, SITE))
+
+    def renew(self, host):
+        """Replace a host's certificate as certbot does; returns once visitors see the new one."""
+        self.certify(host)
+        self.lab.run(host, ["/etc/letsencrypt/renewal-hooks/deploy/slipway"])
+        new = self.lab.run(host, ["cat", TLS["certificate"]]).stdout
+        end = time.monotonic() + 10
+        while ssl.get_server_certificate((ADDRESSES.get(host, BALANCER), 443)) != new:
+            assert time.monotonic() < end, f"{host} shows another certificate than it has"
+            time.sleep(0.1)
+
     @contextlib.contextmanager
-    def load(self, rate=1.0):
+    def load(self, rate=1.0, scheme="http"):
         """Users on the site for as long as the block runs; yields a dict that holds the summary afterwards."""
-        with self.loads({"site": BALANCER}, rate) as summaries:
+        with self.loads({"site": BALANCER}, rate, scheme=scheme) as summaries:
             yield summaries["site"]
 
     @contextlib.contextmanager
-    def loads(self, addresses, rate=1.0, options=()):
+    def loads(self, addresses, rate=1.0, options=(), scheme="http"):
         """The same for several addresses, each with users of its own: {name: address} -> {name: summary}."""
         options = ["--host", SITE, "--seconds", "600", "--rate", str(rate), *options]
-        users = {name: _users(f"http://{address}", options) for name, address in addresses.items()}
+        users = {name: _users(f"{scheme}://{address}", options) for name, address in addresses.items()}
         summaries = {name: {} for name in users}
         try:
             yield summaries

@@ -11,7 +11,7 @@ import json
 import os
 
 import pytest
-from conftest import ADDRESSES, APP_HOSTS, TREE, by_id, failed
+from conftest import ADDRESSES, APP_HOSTS, TLS, TREE, by_id, failed
 
 MANAGERS = {"web1": "supervisor", "web2": "systemd"}
 # Who has started every process of the app on each, if none was left behind.
@@ -70,11 +70,12 @@ class Rig:
     def __init__(self, site, say):
         self.site, self.say, self.server = site, say, "gunicorn"
 
-    def apply(self, host, revision, sls=DEPLOY, secrets=None, **app):
+    def apply(self, host, revision, sls=DEPLOY, secrets=None, inventory=None, **app):
         """Apply to a host what brings it a revision; keywords are keys of the app's pillar. {state id: result}."""
         wanted = {**SHORT, "server": self.server, "process_manager": MANAGERS[host], **app}
         release = {"releases": {"shop": self.site.release(revision)}, "only": "shop"}
-        pillar = {**release, "apps": {"shop": wanted}, **({"secrets": {"shop": secrets}} if secrets else {})}
+        pillar = {**release, "apps": {"shop": wanted}, "hosts": inventory or {}}
+        pillar |= {"secrets": {"shop": secrets}} if secrets else {}
         return by_id(self.site.salt(host, "state.apply", sls, f"pillar={json.dumps(pillar)}")[host])
 
     def must(self, host, revision, **options):
@@ -91,9 +92,9 @@ class Rig:
             return {host: job.result() for host, job in jobs.items()}
 
     @contextlib.contextmanager
-    def load(self, what, options=()):
+    def load(self, what, options=(), scheme="http"):
         """Users on both hosts; yields {host: summary}, filled when the block has ended, and reports the numbers."""
-        with self.site.loads(ADDRESSES, RATES.get(self.server, RATE), options) as users:
+        with self.site.loads(ADDRESSES, RATES.get(self.server, RATE), options, scheme) as users:
             yield users
         for host, met in users.items():
             numbers = ", ".join(f"{name} {met[name]} ms" for name in ("p50", "p99", "worst"))
@@ -179,6 +180,26 @@ def test_a_graceful_restart_of_the_front_fails_no_request(rig, served):
             rig.site.lab.run("web1", ["sleep", "1"])
     rig.say(f"{rig.server:<9} 5 gracefuls of {front} on both hosts: {users['failed']} of {users['requests']} failed")
     assert users["failed"] == 0, users["failures"]
+
+
+def test_a_renewed_certificate_fails_no_request(rig, served):
+    if rig.server not in ("gunicorn", "mod_wsgi"):
+        pytest.skip("it has the same Nginx in front as gunicorn")
+    # As if no balancer were in front: then it is here that visitors arrive.
+    alone = {"inventory": {"lb1": {"roles": ["app"]}}, "hosts": list(APP_HOSTS), "sls": WHOLE}
+
+    def secure(host):
+        rig.site.certify(host)
+        assert failed(rig.apply(host, "v1", tls=TLS, **alone)) == {}
+        # The probes of the next release pass a front that sends everybody to https.
+        assert failed(rig.apply(host, "tweak", tls=TLS, **{**alone, "sls": DEPLOY})) == {}
+
+    rig.both(secure)
+    with rig.load("3 renewed certificates", scheme="https") as users:
+        for _ in range(3):
+            rig.both(rig.site.renew)
+    rig.both(lambda host: rig.must(host, "v1", sls=WHOLE))
+    assert unharmed(users)
 
 
 def test_deploys_in_a_row_fail_no_request(rig, served):

@@ -1,5 +1,7 @@
 """Salt itself, in the test process: what a host of an inventory would do, without doing it."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,9 @@ import salt.config
 import yaml
 
 TREE = Path(__file__).parents[2]
+sys.path.insert(0, str(TREE))
+from tests.certificates import self_signed  # noqa: E402
+
 INVENTORIES = sorted((Path(__file__).parent / "inventories").glob("*.yaml"))
 
 
@@ -33,6 +38,14 @@ def call(tmp_path):
         return salt.client.Caller(mopts=_options(tmp_path, host)).cmd(function, *args, **kwargs)
 
     return call_salt
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory):
+    """A folder with the certificate and key of shop.example.com, as certbot has one for each."""
+    folder = tmp_path_factory.mktemp("shop.example.com")
+    subprocess.run(self_signed(folder, "shop.example.com"), check=True, capture_output=True)
+    return folder
 
 
 def _options(folder, host):

@@ -14,7 +14,7 @@ needs_nginx = pytest.mark.skipif(not shutil.which("nginx"), reason="nginx is not
 
 
 @pytest.fixture
-def nginx(tmp_path, call):
+def nginx(tmp_path, call, certificates):
     """``nginx(inventory, host)``: a folder like /etc/nginx of that host."""
 
     def render(name, host):
@@ -22,17 +22,18 @@ def nginx(tmp_path, call):
         etc = tmp_path / "nginx"
         (etc / "sites").mkdir(parents=True)
         (etc / "mime.types").write_text("types { text/css css; }\n", encoding="utf-8")
-        proxies, sites = call(pillar, host, "apps.proxies"), call(pillar, host, "apps.sites")
-        files = [("nginx/nginx.conf", etc / "nginx.conf", {"proxies": proxies})]
+        sites = call(pillar, host, "apps.sites")
+        whole = {"proxies": call(pillar, host, "apps.proxies"), "certificates": call(pillar, host, "apps.tls")}
+        files = [("nginx/nginx.conf", etc / "nginx.conf", whole)]
         files += [("balancer/site.conf", etc / f"sites/{site['app']}.conf", {"site": site}) for site in sites]
         if "app" in call(pillar, host, "apps.roles"):
             apps = call(pillar, host, "apps.specs")
             files += [("app/site_nginx.conf", etc / f"sites/{app['name']}.conf", {"app": app}) for app in apps]
         for source, target, context in files:
             render_file = ("slsutil.renderer", str(TREE / "salt" / source))
-            target.write_text(
-                str(call(pillar, host, *render_file, default_renderer="jinja", **context)), encoding="utf-8"
-            )
+            text = str(call(pillar, host, *render_file, default_renderer="jinja", **context))
+            text = text.replace("/etc/letsencrypt/live/shop.example.com", str(certificates))
+            target.write_text(text, encoding="utf-8")
         return etc
 
     return render
@@ -77,6 +78,24 @@ def test_a_site_is_tested_in_the_place_of_the_old_one(nginx):
 
 def test_a_host_that_runs_an_app_and_balances_has_one_site_of_it(call):
     assert call(inventory(INVENTORIES / "one.yaml"), "server1", "apps.sites") == []
+
+
+@needs_nginx
+def test_a_site_whose_certificate_is_missing_is_refused_with_its_name(nginx):
+    etc = nginx("one", "server1")
+    text = (etc / "sites/shop.conf").read_text(encoding="utf-8").replace("fullchain.pem", "nowhere.pem")
+    result = check(etc, "sites/shop.conf", text)
+    assert result.returncode != 0
+    assert "nowhere.pem" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "host", "secure"), [("one", "server1", True), ("many", "lb1", True), ("many", "web1", False)]
+)
+def test_https_is_where_visitors_arrive(nginx, name, host, secure):
+    etc = nginx(name, host)
+    for file in ("nginx.conf", "sites/shop.conf"):
+        assert ("listen 443 ssl" in (etc / file).read_text(encoding="utf-8")) is secure
 
 
 def test_a_balancer_spreads_over_every_host_of_an_app(nginx):

@@ -222,6 +222,22 @@ def test_a_host_that_is_not_there_is_told_with_the_nearest():
         app_spec.load(minimal()).host("wbe1")
 
 
+TLS = {"certificate": "/etc/ssl/shop.pem", "key": "/etc/ssl/private/shop.pem"}
+
+
+def test_https_is_where_visitors_arrive():
+    pillar = minimal(tls=TLS)
+    secure = lambda id: [dataclasses.asdict(tls) for tls in app_spec.load(pillar, {"id": id}).apps[0].tls]  # noqa: E731
+    arrive = {"web1": [TLS], "web2": [TLS], "db1": []}
+    assert {id: secure(id) for id in arrive} == arrive
+    pillar["hosts"]["lb1"] = {"address": "10.0.0.10", "roles": ["balancer"]}
+    assert {id: secure(id) for id in ("web1", "lb1")} == {"web1": [], "lb1": [TLS]}
+
+
+def test_without_a_certificate_there_is_no_https():
+    assert completed({"id": "web1"}).tls == ()
+
+
 def test_the_secrets_file_gets_what_the_app_needs():
     values = app_spec.secret_values(app_spec.load(inventory("many")).app("shop"))
     assert values == {

@@ -82,6 +82,8 @@ WRONG = [
     ({"apps:shop:source": GONE}, "apps:shop:source: missing: write {git: https://host/path}"),
     ({"apps:shop:revision": GONE}, "apps:shop:revision: missing: write a tag, commit or branch in quotes"),
     ({"apps:shop:domains": GONE}, "apps:shop:domains: missing: write a list"),
+    ({"apps:shop:tls": {"certificate": "/c.pem"}}, "apps:shop:tls:key: missing: write it as /etc/letsencrypt"),
+    ({"apps:shop:tls": {"certificate": "c.pem", "key": "/k.pem"}}, "apps:shop:tls:certificate: 'c.pem' is no absolute"),
     ({"apps:shop:processes": {}}, "apps:shop:processes: unknown key:"),
     ({"apps:shop:wsig": "x"}, "apps:shop:wsig: unknown key: did you mean 'wsgi'? The keys here are source, revision,"),
     ({"apps:shop:zzz": 1}, "apps:shop:zzz: unknown key: The keys here are source"),

@@ -1,6 +1,8 @@
 """The load that proves "no failed request" must itself see every failure."""
 
 import asyncio
+import ssl
+import subprocess
 import sys
 from pathlib import Path
 
@@ -8,12 +10,13 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from lab.load import Kind, Load, Result, slow  # noqa: E402
+from tests.certificates import self_signed  # noqa: E402
 
 FAST = (Kind("get", "GET", "/", 50, False), Kind("kept", "GET", "/", 50, True))
 
 
-def measure(answer, seconds=0.4, timeout=2.0):
-    """Load a server that writes `answer(count)` for its count-th request, or hangs up on None."""
+def measure(answer, seconds=0.4, timeout=2.0, tls=None):
+    """Load a server that writes `answer(count)` for its count-th request, or hangs up on None; ``tls``: by https."""
 
     async def run():
         count = 0
@@ -34,8 +37,9 @@ def measure(answer, seconds=0.4, timeout=2.0):
             except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 writer.close()
 
-        server = await asyncio.start_server(guarded, "127.0.0.1", 0)
-        load = Load(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", "shop", timeout=timeout, mix=FAST)
+        server = await asyncio.start_server(guarded, "127.0.0.1", 0, ssl=tls)
+        url = f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        load = Load(url, "shop", timeout=timeout, mix=FAST)
         result = await load.run(seconds)
         server.close()
         await asyncio.sleep(0.05)  # the connections see their clients leave
@@ -53,6 +57,14 @@ def test_a_site_that_answers_has_no_failures():
     assert summary["failed"] == 0
     assert summary["requests"] >= 30
     assert summary["releases"] == {"abc": summary["requests"]}
+
+
+def test_a_site_is_loaded_by_https_too(tmp_path):
+    subprocess.run(self_signed(tmp_path, "shop"), check=True, capture_output=True)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "fullchain.pem", tmp_path / "privkey.pem")
+    summary = measure(lambda count: reply(), tls=tls)
+    assert (summary["failed"], summary["requests"] >= 30) == (0, True)
 
 
 @pytest.mark.parametrize("bad", [reply(502), None, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok"])
