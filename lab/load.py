@@ -11,7 +11,8 @@ slowest endpoint takes, and how many answers each release gave (the X-Release he
 The mix per second (`--rate` scales it): GET and POST, each on new and on kept-alive connections, and a few slow
 requests that take 2 s, so that some are in flight at any moment of a deploy. `--slow 4` adds one that takes 4 s;
 `--websockets 3` adds three users whose websockets stay open, and says when each was cut. With https:// nobody asks who
-signed the certificate.
+signed the certificate. `--resend` does what browsers do: a request is sent once more if the server closed the kept
+connection just then, without a word (RFC 9112, 9.3.1); how many were is told. Without it such a request has failed.
 """
 
 from __future__ import annotations
@@ -75,6 +76,7 @@ class Result:
     began: float = field(default_factory=time.time)  # seconds since 1970
     requests: int = 0
     failures: list[dict] = field(default_factory=list)
+    resent: int = 0
     kinds: Counter = field(default_factory=Counter)
     releases: Counter = field(default_factory=Counter)
     seen: dict = field(default_factory=dict)  # release -> [first, last] second of the load
@@ -90,7 +92,7 @@ class Result:
 
     def summary(self) -> dict:
         """The numbers as plain data, latencies in ms."""
-        shown = ("began", "requests", "kinds", "releases", "seen", "slowest")
+        shown = ("began", "requests", "resent", "kinds", "releases", "seen", "slowest")
         return {
             **{key: getattr(self, key) for key in shown},
             "failed": len(self.failures),
@@ -109,6 +111,7 @@ class Connection:
         self.reader, self.writer = reader, writer
         self.used_at = time.monotonic()
         self.open = True
+        self.answering = False
 
     @classmethod
     async def to(cls, address, port, tls=None):
@@ -116,9 +119,11 @@ class Connection:
 
     async def request(self, head: bytes, body: bytes) -> tuple[int, dict]:
         """Send one request; returns its status and headers once the body has arrived whole."""
+        self.answering = False
         self.writer.write(head + body)
         await self.writer.drain()
         status = int((await self._line()).split()[1])
+        self.answering = True
         headers = {}
         while line := await self._line():
             name, _, value = line.partition(":")
@@ -152,12 +157,12 @@ class Load:
     # Browsers and balancers drop an idle connection well before Nginx's default of 75 s; this stays far below it.
     IDLE = 15.0
 
-    def __init__(self, url: str, host: str, rate: float = 1.0, timeout: float = 30.0, mix=MIX, websockets: int = 0):
+    def __init__(self, url: str, host: str, rate=1.0, timeout=30.0, mix=MIX, websockets=0, resend=False):
         parts = urlsplit(url)
         # Who answers is known; a lab's certificate is signed by nobody.
         self.tls = ssl._create_unverified_context() if parts.scheme == "https" else None
         self.address, self.port, self.host = parts.hostname, parts.port or (443 if self.tls else 80), host
-        self.rate, self.timeout, self.mix, self.websockets = rate, timeout, mix, websockets
+        self.rate, self.timeout, self.mix, self.websockets, self.resend = rate, timeout, mix, websockets, resend
         self.pool: list[Connection] = []
         self.result = Result()
         self.started = time.monotonic()
@@ -204,7 +209,19 @@ class Load:
         return None
 
     async def _send(self, kind: Kind):
-        connection = self._kept(kind) or await Connection.to(self.address, self.port, self.tls)
+        kept = self._kept(kind)
+        try:
+            return await self._ask(kind, kept or await self._connect())
+        except (OSError, asyncio.IncompleteReadError):
+            if not (self.resend and kept) or kept.answering:
+                raise
+        self.result.resent += 1
+        return await self._ask(kind, await self._connect())
+
+    async def _connect(self):
+        return await Connection.to(self.address, self.port, self.tls)
+
+    async def _ask(self, kind: Kind, connection: Connection):
         try:
             answer = await connection.request(self._head(kind), kind.body)
         except BaseException:
@@ -247,7 +264,8 @@ class Load:
 
 async def main(arguments) -> int:
     mix = (*MIX, *map(slow, arguments.slow))
-    load = Load(arguments.url, arguments.host, arguments.rate, mix=mix, websockets=arguments.websockets)
+    more = {"mix": mix, "websockets": arguments.websockets, "resend": arguments.resend}
+    load = Load(arguments.url, arguments.host, arguments.rate, **more)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, load.stopping.set)
     result = await load.run(arguments.seconds)
@@ -263,4 +281,5 @@ if __name__ == "__main__":
     parser.add_argument("--rate", type=float, default=1.0, help="1 is 117 requests a second")
     parser.add_argument("--slow", type=float, action="append", default=[], metavar="SECONDS", help="one more kind")
     parser.add_argument("--websockets", type=int, default=0, metavar="N", help="users of /ws/echo/, besides")
+    parser.add_argument("--resend", action="store_true", help="once, what a closed connection swallowed")
     sys.exit(asyncio.run(main(parser.parse_args())))

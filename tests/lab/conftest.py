@@ -94,6 +94,12 @@ class Site:
         self.lab.run(host, ["mkdir", "-p", CERTIFICATES])
         self.lab.run(host, self_signed(CERTIFICATES, SITE))
 
+    @contextlib.contextmanager
+    def load(self, rate=1.0, scheme="http", options=()):
+        """Users on the site for as long as the block runs; yields a dict that holds the summary afterwards."""
+        with self.loads({"site": BALANCER}, rate, options, scheme) as summaries:
+            yield summaries["site"]
+
     def renew(self, host):
         """Replace a host's certificate as certbot does; returns once visitors see the new one."""
         self.certify(host)
@@ -103,12 +109,6 @@ class Site:
         while ssl.get_server_certificate((ADDRESSES.get(host, BALANCER), 443)) != new:
             assert time.monotonic() < end, f"{host} shows another certificate than it has"
             time.sleep(0.1)
-
-    @contextlib.contextmanager
-    def load(self, rate=1.0, scheme="http"):
-        """Users on the site for as long as the block runs; yields a dict that holds the summary afterwards."""
-        with self.loads({"site": BALANCER}, rate, scheme=scheme) as summaries:
-            yield summaries["site"]
 
     @contextlib.contextmanager
     def loads(self, addresses, rate=1.0, options=(), scheme="http"):

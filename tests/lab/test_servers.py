@@ -9,6 +9,7 @@ import concurrent.futures
 import contextlib
 import json
 import os
+import time
 
 import pytest
 from conftest import ADDRESSES, APP_HOSTS, TLS, TREE, by_id, failed
@@ -43,7 +44,8 @@ LONGEST_GAP = 3
 RATE = 0.5
 # Under ASGI each request makes a thread and a connection to the database with TLS: half the load is more than two cores
 # carry for two hosts (their load average was 40).
-RATES = {"uvicorn": 0.2}
+ASGI_RATE = 0.2
+RATES = {"uvicorn": ASGI_RATE}
 
 # What the failed activation says of each. Not of `leaks`: there it depends on which process the kernel kills.
 BROKEN = {
@@ -92,22 +94,30 @@ class Rig:
             return {host: job.result() for host, job in jobs.items()}
 
     @contextlib.contextmanager
-    def load(self, what, options=(), scheme="http"):
+    def load(self, what, options=(), scheme="http", rate=None):
         """Users on both hosts; yields {host: summary}, filled when the block has ended, and reports the numbers."""
-        with self.site.loads(ADDRESSES, RATES.get(self.server, RATE), options, scheme) as users:
+        with self.site.loads(ADDRESSES, rate or self.rate, options, scheme) as users:
             yield users
         for host, met in users.items():
             numbers = ", ".join(f"{name} {met[name]} ms" for name in ("p50", "p99", "worst"))
             line = f"{self.server:<9} {MANAGERS[host]:<10} {what:<28} {met['failed']} of {met['requests']} failed"
             self.say(f"{line}; {numbers}; slowest {met['slowest']}")
 
+    @property
+    def rate(self):
+        return RATES.get(self.server, RATE)
+
     def serving(self, host):
         return self.site.salt(host, "slots.serving", "shop")[host]
 
+    def processes(self, host):
+        """The processes of the app that run on a host: {pid: who started it}."""
+        script = (TREE / "tests/lab/owners.py").read_text()
+        return json.loads(self.site.lab.run(host, ["/opt/salt/bin/python", "-"], input=script).stdout)
+
     def owners(self, host):
         """Who started the processes of the app that run on a host."""
-        script = (TREE / "tests/lab/owners.py").read_text()
-        return set(json.loads(self.site.lab.run(host, ["/opt/salt/bin/python", "-"], input=script).stdout).values())
+        return set(self.processes(host).values())
 
 
 def unharmed(users):
@@ -135,8 +145,8 @@ def rig(request, provisioned):
 @pytest.fixture(scope="module", params=SERVERS if MATRIX else SHOWN)
 def served(request, rig):
     """Both hosts with a server, changed to it under load: what the users met meanwhile."""
-    rig.server = request.param
-    with rig.load("change of server") as users:
+    before, rig.server = rig.rate, request.param
+    with rig.load("change of server", rate=min(before, rig.rate)) as users:
         rig.both(lambda host: rig.must(host, "v1", sls=WHOLE))
     return users
 
@@ -148,6 +158,24 @@ def test_another_process_manager_fails_no_request_and_leaves_nothing_of_the_one_
             rig.must("web2", "v1", sls=WHOLE, process_manager=manager, keep_warm=0)
             owners.append(rig.owners("web2"))
     assert owners == [{"systemd"}, {"supervisord"}, {"systemd"}]
+    assert unharmed(users)
+
+
+def test_a_host_that_has_grown_gets_more_workers_and_fails_no_request(rig):
+    def converge():
+        """How many workers serve, after a highstate of the app that leaves no slot warm."""
+        rig.must("web1", "v1", sls=WHOLE, keep_warm=0)
+        return len(rig.processes("web1")) - 1  # Gunicorn's master
+
+    numbers = [converge()]
+    with rig.load("a host that has grown") as users:
+        try:
+            rig.site.salt("web1", "grains.set", "num_cpus", "4")
+            numbers.append(converge())
+        finally:
+            rig.site.salt("web1", "grains.delkey", "num_cpus")
+        numbers.append(converge())
+    assert numbers == [2, 4, 2]
     assert unharmed(users)
 
 
@@ -195,9 +223,12 @@ def test_a_renewed_certificate_fails_no_request(rig, served):
         assert failed(rig.apply(host, "tweak", tls=TLS, **{**alone, "sls": DEPLOY})) == {}
 
     rig.both(secure)
-    with rig.load("3 renewed certificates", scheme="https") as users:
+    # A reload closes the connections that idle; whoever sends on one just then sends again, as browsers do.
+    with rig.load("3 renewed certificates", scheme="https", options=["--resend"]) as users:
         for _ in range(3):
             rig.both(rig.site.renew)
+            time.sleep(2)
+    rig.say(f"{rig.server:<9} sent again: {[met['resent'] for met in users.values()]}")
     rig.both(lambda host: rig.must(host, "v1", sls=WHOLE))
     assert unharmed(users)
 
@@ -299,7 +330,7 @@ def test_websockets_stay_open_until_the_timeout_after_a_deploy(rig, server):
         return float(rig.site.lab.run(host, ["stat", "-c", "%.Y", "/srv/shop/run/web"]).stdout)
 
     rig.both(lambda host: rig.must(host, "live", sls=WHOLE, **app))
-    with rig.load("websockets", options=["--websockets", str(users_each)]) as users:
+    with rig.load("websockets", options=["--websockets", str(users_each)], rate=ASGI_RATE) as users:
         flips = rig.both(flip)
     assert unharmed(users)
     for host, met in users.items():

@@ -15,7 +15,7 @@ from tests.certificates import self_signed  # noqa: E402
 FAST = (Kind("get", "GET", "/", 50, False), Kind("kept", "GET", "/", 50, True))
 
 
-def measure(answer, seconds=0.4, timeout=2.0, tls=None):
+def measure(answer, seconds=0.4, timeout=2.0, tls=None, mix=FAST, resend=False):
     """Load a server that writes `answer(count)` for its count-th request, or hangs up on None; ``tls``: by https."""
 
     async def run():
@@ -39,7 +39,7 @@ def measure(answer, seconds=0.4, timeout=2.0, tls=None):
 
         server = await asyncio.start_server(guarded, "127.0.0.1", 0, ssl=tls)
         url = f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        load = Load(url, "shop", timeout=timeout, mix=FAST)
+        load = Load(url, "shop", timeout=timeout, mix=mix, resend=resend)
         result = await load.run(seconds)
         server.close()
         await asyncio.sleep(0.05)  # the connections see their clients leave
@@ -71,6 +71,18 @@ def test_a_site_is_loaded_by_https_too(tmp_path):
 def test_each_request_without_its_answer_is_counted(bad):
     summary = measure(lambda count: bad if count == 7 else reply(), timeout=0.5)
     assert summary["failed"] == 1, summary["failures"]
+
+
+@pytest.mark.parametrize(("resend", "failed"), [(False, 1), (True, 0)])
+def test_a_request_is_sent_again_if_wanted_where_a_kept_connection_was_closed_without_a_word(resend, failed):
+    summary = measure(lambda count: None if count == 7 else reply(), mix=FAST[1:], resend=resend)
+    assert (summary["failed"], summary["resent"]) == (failed, 1 - failed)
+
+
+def test_a_request_of_which_the_answer_broke_off_is_never_sent_again():
+    broken = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok"
+    summary = measure(lambda count: broken if count == 7 else reply(), mix=FAST[1:], resend=True, timeout=0.5)
+    assert (summary["failed"], summary["resent"]) == (1, 0)
 
 
 def test_requests_start_on_time_although_earlier_ones_are_unanswered():
