@@ -2,7 +2,7 @@
 # Managed by Salt: salt://tls/renewed.sh
 #
 # certbot calls this when it has renewed a certificate; after another tool's renewal call it yourself. The web server in
-# front reads its certificates anew: connections stay, no request is lost.
+# front reads its certificates anew, and requests in flight finish.
 set -eu
 
 for front in nginx apache2; do

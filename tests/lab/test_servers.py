@@ -18,8 +18,6 @@ MANAGERS = {"web1": "supervisor", "web2": "systemd"}
 # Who has started every process of the app on each, if none was left behind.
 FAMILIES = {"web1": {"supervisord"}, "web2": {"systemd"}}
 SERVERS = ("gunicorn", "uwsgi", "uvicorn", "granian", "mod_wsgi")
-# Without `make matrix` those whose whole matrix has been seen to pass; the others join them when it has.
-SHOWN = ("gunicorn", "uwsgi")
 # `make matrix` tries everything with every server, in about 20 minutes; without it each broken release meets one
 # of the servers.
 MATRIX = bool(os.environ.get("SLIPWAY_MATRIX"))
@@ -142,7 +140,7 @@ def rig(request, provisioned):
         provisioned.must_deploy("v1")
 
 
-@pytest.fixture(scope="module", params=SERVERS if MATRIX else SHOWN)
+@pytest.fixture(scope="module", params=SERVERS)
 def served(request, rig):
     """Both hosts with a server, changed to it under load: what the users met meanwhile."""
     before, rig.server = rig.rate, request.param
@@ -318,7 +316,6 @@ def test_requests_within_the_timeout_finish_and_longer_ones_are_cut_and_named(ri
         assert f"cut at the limit of {TIMEOUT} s: GET /slow/ after" in comments[host]
 
 
-@pytest.mark.skipif(not MATRIX, reason="make matrix runs it")
 @pytest.mark.parametrize("server", ["uvicorn", "granian"])
 def test_websockets_stay_open_until_the_timeout_after_a_deploy(rig, server):
     rig.server, users_each = server, 3
