@@ -6,6 +6,7 @@ import salt.client
 from salt.exceptions import CommandExecutionError, SaltException
 
 import app_spec
+import ledger_file
 import waves
 
 # Seconds that a deploy may take without its waves: staging builds a venv, a dump of a big database takes its time.
@@ -40,7 +41,33 @@ def plan(app, revision=""):
         salt-run rollout.plan shop v1
     """
     try:
-        return _plan(_fleet().app(app), str(revision))
+        return _plan(*_wanted(_fleet().app(app), str(revision)), ledger_file.DEPLOYED)
+    except SaltException as error:
+        return _no_plan(error)
+
+
+def way_back(app, to="", keep_migrations=False):
+    """
+    The plan of a rollback, of which ``salt/orch/rollback.sls`` makes states; ``problems`` as of ``plan``.
+
+    app
+        The app's name.
+    to
+        The revision or id of a release that was deployed; empty for the one before.
+    keep_migrations
+        Go back although migrations were applied since, of which the release knows nothing. They stay.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run rollout.way_back shop
+    """
+    try:
+        release, applied = ledger_file.way_back(ledger_file.folder(__opts__), app, str(to or ""))
+        if applied and keep_migrations is not True:
+            raise CommandExecutionError(_over_migrations(release, applied))
+        return _plan(_fleet().app(app), release, ledger_file.ROLLED_BACK)
     except SaltException as error:
         return _no_plan(error)
 
@@ -61,10 +88,23 @@ def provisioning():
         return {"problems": str(error).splitlines(), "summary": "", "apps": [], "hosts": [], "groups": []}
 
 
-def _plan(app, revision):
+def _wanted(app, revision):
+    """The app and the release that a revision means now."""
     revision = revision or app.revision
     answer = _resolve(app, revision)
-    release = {"id": answer["id"], "commit": answer["commit"], "revision": revision}
+    return app, {"id": answer["id"], "commit": answer["commit"], "revision": revision}
+
+
+def _over_migrations(release, applied):
+    return (
+        f"since {release['revision']} ({release['id']}) migrations were applied that it does not know:"
+        f" {', '.join(applied)}. If it works with the database as it is now (they only added), go back with"
+        " keep_migrations: true; otherwise deploy a release that mends what is wrong"
+    )
+
+
+def _plan(app, release, result):
+    """``result`` is what the ledger calls it once it has ended well."""
     spec = app_spec.plain(app_spec.with_release(app, **release))
     groups = waves.waves(spec["hosts"], spec["rollout"]["canary"], spec["rollout"]["wave"])
     return {
@@ -72,6 +112,7 @@ def _plan(app, revision):
         "app": app.name,
         "apps": [app.name],
         "release": release,
+        "result": result,
         "pillar": {"releases": {app.name: release}, "only": app.name},
         "hosts": spec["hosts"],
         "first": spec["hosts"][0],
@@ -85,7 +126,7 @@ def _plan(app, revision):
 
 
 def _no_plan(error):
-    nothing = dict.fromkeys(("app", "first", "summary", "lock_seconds"), "")
+    nothing = dict.fromkeys(("app", "first", "summary", "lock_seconds", "result"), "")
     lists = {key: [] for key in ("apps", "hosts", "others", "databases")}
     release = {"id": "", "commit": "", "revision": ""}
     problems = str(error).splitlines()

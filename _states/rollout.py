@@ -163,7 +163,7 @@ def backed_up(name, host, questions, databases, label):
 
 
 @_failures_are_results
-def recorded(name, app, release):
+def recorded(name, app, release, result=ledger_file.DEPLOYED):
     """
     Ensure that the ledger says that ``release`` is deployed. A deploy that changed no host leaves no entry.
 
@@ -173,6 +173,7 @@ def recorded(name, app, release):
           rollout.recorded:
             - app: shop
             - release: {id: 1a2b3c4d5e6f, commit: 1a2b..., revision: v1}
+            - result: deployed
     """
     deployed = ledger_file.read(_folder(), app)["deployed"]
     if deployed == release and not steps.changed(__running__):
@@ -183,7 +184,7 @@ def recorded(name, app, release):
     if __opts__["test"]:
         return state_result.would(name, changes, f"{_title(release)} would be recorded")
     _must_hold(app)
-    ledger_file.succeed(_folder(), app, steps.seconds(__running__))
+    ledger_file.succeed(_folder(), app, steps.seconds(__running__), steps.applied(__running__), result)
     return state_result.changed(name, changes, f"{_title(release)} is deployed")
 
 
@@ -219,7 +220,8 @@ def _end(app, failure):
         lines = _revert(app, attempt["before"])
         if steps.passed(__running__, "migrate"):
             lines.append("the migrations that ran stay applied: the release before must work with them")
-        ledger_file.fail(_folder(), app, steps.sentence(failure), steps.seconds(__running__))
+        spent, applied = steps.seconds(__running__), steps.applied(__running__)
+        ledger_file.fail(_folder(), app, steps.sentence(failure), spent, applied)
         return lines
     finally:
         lock_file.release(_folder(), app, __orchestration_jid__)

@@ -3,9 +3,11 @@ The ledger of an app, a JSON file on the master: what is deployed, what is being
 
     {"deployed":    {"id": ..., "commit": ..., "revision": ...}            {} before a first deploy
      "in_progress": {"token": ..., "who": ..., "started": ..., "release": {...}, "before": {host: {"slot", "release"}}}
-     "history":     [{"id", "commit", "revision", "who", "started", "finished", "result", "reason", "phases"}, ...]}
+     "history":     [{"id", "commit", "revision", "who", "started", "finished", "result", "reason", "phases",
+                      "applied"}, ...]}
 
-``before`` is what a failed deploy goes back to. Only the one who holds the app's lock writes.
+``before`` is what a failed deploy goes back to, ``applied`` are the migrations that ran. ``result`` is one of the three
+words below. Only the one who holds the app's lock writes.
 """
 
 import grp
@@ -23,6 +25,9 @@ FOLDER = "/var/lib/slipway"
 
 # Entries, the oldest go first. Every minion's pillar reads this file: 50 entries take 0.2 ms.
 HISTORY = 50
+
+# What became of an attempt.
+DEPLOYED, ROLLED_BACK, FAILED = "deployed", "rolled back", "failed"
 
 EMPTY = {"deployed": {}, "in_progress": {}, "history": []}
 
@@ -61,28 +66,57 @@ def begin(folder, app, attempt):
     ledger = read(folder, app)
     abandoned = ledger["in_progress"]
     if abandoned:
-        _append(ledger, _entry(abandoned, "failed", "it ended without finishing: its process was killed", {}))
+        _append(ledger, _entry(abandoned, FAILED, "it ended without finishing: its process was killed", {}, []))
     _write(folder, app, ledger | {"in_progress": attempt})
     return abandoned
 
 
-def succeed(folder, app, phases):
+def way_back(folder, app, to=""):
+    """
+    ``(release, applied)``: the release to go back to, and the migrations that were applied since it was deployed.
+
+    to
+        Its revision or id; empty for what was deployed before what is deployed now. Rollbacks do not count for that:
+        one after the other leads further back, and not forth.
+
+    Raises CommandExecutionError if there is none.
+    """
+    ledger = read(folder, app)
+    history, now = ledger["history"], ledger["deployed"].get("id")
+    good = [number for number, entry in enumerate(history) if entry["result"] != FAILED]
+    if to:
+        found = [number for number in good if to in (history[number]["revision"], history[number]["id"])]
+    else:
+        came = [number for number in good if history[number]["id"] == now and history[number]["result"] == DEPLOYED]
+        found = [number for number in good if number < max(came, default=0) and history[number]["id"] != now]
+    if not found:
+        raise CommandExecutionError(_no_way_back(app, to, [history[number] for number in good]))
+    at = found[-1]
+    applied = [name for entry in history[at + 1 :] for name in entry.get("applied", ())]
+    return {key: history[at][key] for key in ("id", "commit", "revision")}, applied
+
+
+def succeed(folder, app, phases, applied=(), result=DEPLOYED):
     """
     The deploy in progress has ended well: its release is what is deployed now.
 
     phases
         ``{step: seconds}``.
+    applied
+        The migrations that it applied.
+    result
+        ``DEPLOYED`` or ``ROLLED_BACK``.
     """
     ledger = read(folder, app)
     attempt = ledger["in_progress"]
-    _append(ledger, _entry(attempt, "deployed", "", phases))
+    _append(ledger, _entry(attempt, result, "", phases, applied))
     _write(folder, app, ledger | {"deployed": attempt["release"], "in_progress": {}})
 
 
-def fail(folder, app, reason, phases):
+def fail(folder, app, reason, phases, applied=()):
     """The deploy in progress has failed for ``reason``; what was deployed before still is."""
     ledger = read(folder, app)
-    _append(ledger, _entry(ledger["in_progress"], "failed", reason, phases))
+    _append(ledger, _entry(ledger["in_progress"], FAILED, reason, phases, applied))
     _write(folder, app, ledger | {"in_progress": {}})
 
 
@@ -143,7 +177,13 @@ def _append(ledger, entry):
     ledger["history"] = [*ledger["history"], entry][-HISTORY:]
 
 
-def _entry(attempt, result, reason, phases):
+def _no_way_back(app, to, good):
+    known = ", ".join(dict.fromkeys(f"{entry['revision']} ({entry['id']})" for entry in reversed(good))) or "none"
+    wanted = f"{to!r} was never deployed" if to else "nothing was deployed before"
+    return f"{app}: {wanted}: choose one of these with the key to: {known}"
+
+
+def _entry(attempt, result, reason, phases, applied):
     return {
         **attempt["release"],
         "who": attempt["who"],
@@ -152,4 +192,5 @@ def _entry(attempt, result, reason, phases):
         "result": result,
         "reason": reason,
         "phases": phases,
+        "applied": list(applied),
     }

@@ -53,6 +53,14 @@ def passed(running, step):
     return None
 
 
+def applied(running):
+    """The migrations that the step ``migrate`` applied, also where it failed after some."""
+    returns = [result["changes"].get("ret", {}) for result in running.values() if result["__id__"] == "migrate"]
+    states = [state for ret in returns for host in ret.values() if isinstance(host, Mapping) for state in host.values()]
+    changes = [state.get("changes", {}) for state in states if isinstance(state, Mapping)]
+    return [name for change in changes for name in change.get("applied", ())]
+
+
 def seconds(running):
     """``{step: seconds}`` that each step took, in order."""
     return {result["__id__"]: round(result.get("duration", 0) / 1000, 2) for result in _in_order(running)}

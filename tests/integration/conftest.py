@@ -64,6 +64,10 @@ class Fleet:
     def deploy(self, revision, *arguments, app="shop"):
         return self.run(*self._deploy(revision, app), *arguments)
 
+    def rollback(self, *arguments, **pillar):
+        pillar = json.dumps({"app": "shop", **pillar})
+        return self.run("state.orchestrate", "orch.rollback", f"pillar={pillar}", *arguments)
+
     def kill_deploy(self, revision, when):
         """Begin a deploy, and kill its process as soon as ``when()`` is true."""
         argv = self.master.salt_run_cli().cmdline(*self._deploy(revision, "shop"))

@@ -188,6 +188,58 @@ def test_without_a_revision_the_one_of_the_pillar_is_deployed(fleet):
     assert fleet.ledger()["deployed"]["revision"] == "two"
 
 
+def test_a_rollback_brings_back_what_was_deployed_before_without_asking_the_repository(fleet):
+    fleet.deploy("one")
+    fleet.deploy("two")
+    planned = fleet.rollback("test=True")
+    assert fleet.serving() == ["two", "two"]
+    assert results(planned)["record"]["changes"]["deployed"]["new"] == release("one")
+    asked = fleet.log().count("resolve web1")
+    done = fleet.rollback()
+    assert done.returncode == 0, done.stdout
+    assert fleet.serving() == ["one", "one"]
+    assert fleet.log().count("resolve web1") == asked
+    ledger = fleet.ledger()
+    assert ledger["deployed"] == release("one")
+    assert [(entry["revision"], entry["result"]) for entry in ledger["history"]][-1] == ("one", "rolled back")
+    assert_nothing_is_left_open(fleet)
+
+
+def test_a_rollback_goes_further_back_and_not_forth(fleet):
+    for revision in ("one", "two", "three"):
+        fleet.deploy(revision)
+    fleet.rollback()
+    fleet.rollback()
+    assert fleet.serving() == ["one", "one"]
+    last = fleet.rollback()
+    assert last.returncode == 1
+    assert "shop: nothing was deployed before: choose one of these" in comment(last)
+    assert fleet.rollback(to="three").returncode == 0
+    assert fleet.serving() == ["three", "three"]
+
+
+def test_a_rollback_over_migrations_names_them_and_wants_a_word(fleet):
+    fleet.deploy("one")
+    fleet.script("web1", migrate={"applied": ["shop.0002_price"]})
+    fleet.deploy("two")
+    fleet.script("web1")
+    refused = fleet.rollback()
+    assert refused.returncode == 1
+    assert "shop.0002_price" in comment(refused)
+    assert fleet.serving() == ["two", "two"]
+    assert fleet.rollback(keep_migrations=True).returncode == 0
+    assert fleet.serving() == ["one", "one"]
+
+
+def test_a_rollback_that_fails_brings_the_hosts_back_to_what_they_served(fleet):
+    fleet.deploy("one")
+    fleet.deploy("two")
+    fleet.script("web2", activate={"fail": "boom"})
+    assert fleet.rollback().returncode == 1
+    assert fleet.serving() == ["two", "two"]
+    assert fleet.ledger()["deployed"] == release("two")
+
+
 def test_provision_runs_databases_before_apps_and_locks_deploys_out(fleet):
     done = fleet.provision()
     assert done.returncode == 0, done.stdout

@@ -1,5 +1,7 @@
 """Deploys of good and of broken releases while users are on the site."""
 
+import json
+
 import pytest
 from conftest import APP_HOSTS
 
@@ -52,6 +54,26 @@ def test_the_release_before_a_failed_one_can_be_deployed_over_at_once(serving_v1
     assert serving_v1.deploy("broken-health").returncode == 1
     serving_v1.must_deploy("v2")
     serving_v1.must_deploy("v1")
+
+
+def test_a_rollback_fails_no_request_and_is_what_test_mode_said(serving_v1):
+    site, pillar = serving_v1, 'pillar={"app": "shop"}'
+    site.must_deploy("tweak")
+    planned = site.run_runner("state.orchestrate", "orch.rollback", pillar, "test=True", "--out=json")
+    with site.load() as users:
+        done = site.run_runner("state.orchestrate", "orch.rollback", pillar, "--out=json")
+    assert done.returncode == 0, done.stdout[-6000:]
+    would, did = ({step["__id__"] for step in orchestrated(answer) if step["changes"]} for answer in (planned, done))
+    assert would == did
+    assert {site.release_of(host) for host in APP_HOSTS} == {site.commit("v1")}
+    assert site.ledger()["history"][-1]["result"] == "rolled back"
+    assert users["failed"] == 0, users["failures"]
+
+
+def orchestrated(done):
+    """The steps of an orchestration that was run with --out=json."""
+    (steps,) = json.loads(done.stdout[done.stdout.index("{") :])["data"].values()
+    return steps.values()
 
 
 def test_deploying_what_is_deployed_changes_nothing(serving_v1):

@@ -8,6 +8,7 @@ from salt.exceptions import CommandExecutionError
 import ledger_file
 
 V1 = {"id": "1a2b3c4d5e6f", "commit": "1a2b3c4d5e6f" + "0" * 28, "revision": "v1"}
+V3 = {"id": "3a2b3c4d5e6f", "commit": "3a2b3c4d5e6f" + "0" * 28, "revision": "v3"}
 V2 = {"id": "2a2b3c4d5e6f", "commit": "2a2b3c4d5e6f" + "0" * 28, "revision": "v2"}
 
 
@@ -16,9 +17,9 @@ def attempt(release, token="1"):
     return {"token": token, "who": "ann", "started": ledger_file.now(), "release": release, "before": before}
 
 
-def deploy(folder, release):
+def deploy(folder, release, applied=(), result="deployed"):
     ledger_file.begin(folder, "shop", attempt(release))
-    ledger_file.succeed(folder, "shop", {"stage": 1.5})
+    ledger_file.succeed(folder, "shop", {"stage": 1.5}, applied, result)
 
 
 def test_before_a_first_deploy_nothing_is_deployed(tmp_path):
@@ -106,3 +107,60 @@ def test_the_runner_shows_the_ledger(load, tmp_path):
     deploy(tmp_path, V1)
     shown = load("_runners/ledger.py", slipway_dir=str(tmp_path)).show("shop")
     assert shown == json.loads((tmp_path / "shop.json").read_text())
+
+
+def test_the_way_back_leads_to_what_was_deployed_before(tmp_path):
+    deploy(tmp_path, V1)
+    deploy(tmp_path, V2)
+    assert ledger_file.way_back(tmp_path, "shop") == (V1, [])
+
+
+def test_the_way_back_leads_further_back_and_not_forth(tmp_path):
+    for release in (V1, V2, V3):
+        deploy(tmp_path, release)
+    deploy(tmp_path, V2, result="rolled back")
+    assert ledger_file.way_back(tmp_path, "shop")[0] == V1
+
+
+def test_a_release_that_failed_is_no_way_back(tmp_path):
+    deploy(tmp_path, V1)
+    ledger_file.begin(tmp_path, "shop", attempt(V2))
+    ledger_file.fail(tmp_path, "shop", "web2 failed", {})
+    deploy(tmp_path, V3)
+    assert ledger_file.way_back(tmp_path, "shop")[0] == V1
+    with pytest.raises(CommandExecutionError, match="'v2' was never deployed"):
+        ledger_file.way_back(tmp_path, "shop", "v2")
+
+
+@pytest.mark.parametrize("name", ["v1", V1["id"]])
+def test_the_way_back_can_be_named(tmp_path, name):
+    for release in (V1, V2, V3):
+        deploy(tmp_path, release)
+    assert ledger_file.way_back(tmp_path, "shop", name)[0] == V1
+
+
+def test_without_a_release_before_there_is_no_way_back_and_the_sentence_says_so(tmp_path):
+    with pytest.raises(CommandExecutionError, match="nothing was deployed before: .* none"):
+        ledger_file.way_back(tmp_path, "shop")
+    deploy(tmp_path, V1)
+    with pytest.raises(CommandExecutionError, match=r"choose one of these with the key to: v1 \(1a2b3c4d5e6f\)"):
+        ledger_file.way_back(tmp_path, "shop")
+
+
+def test_migrations_since_are_known_also_those_of_a_failed_deploy(tmp_path):
+    deploy(tmp_path, V1, ["shop.0001"])
+    deploy(tmp_path, V2, ["shop.0002"])
+    ledger_file.begin(tmp_path, "shop", attempt(V3))
+    ledger_file.fail(tmp_path, "shop", "web2 failed", {}, ["shop.0003"])
+    assert ledger_file.way_back(tmp_path, "shop") == (V1, ["shop.0002", "shop.0003"])
+
+
+def test_a_ledger_of_before_migrations_were_noted_is_read(tmp_path):
+    deploy(tmp_path, V1)
+    deploy(tmp_path, V2)
+    file = tmp_path / "shop.json"
+    ledger = json.loads(file.read_text())
+    for entry in ledger["history"]:
+        del entry["applied"]
+    file.write_text(json.dumps(ledger))
+    assert ledger_file.way_back(tmp_path, "shop") == (V1, [])

@@ -39,6 +39,14 @@ def test_whatever_a_host_returns_can_be_told(returned, hosts):
     assert steps.failed({"a": step("modules", 1, False, {"web1": returned})})["hosts"] == hosts
 
 
+def test_the_migrations_that_ran_are_known_also_of_a_step_that_failed():
+    applied = state("shop-migrated", False, "boom") | {"changes": {"applied": ["shop.0002", "shop.0003"]}}
+    other = state("shop-user", True, "fine") | {"changes": {"uid": 1}}
+    running = {"a": step("migrate", 1, False, {"web1": {"x": other, "y": applied}, "web2": False})}
+    assert steps.applied(running) == ["shop.0002", "shop.0003"]
+    assert steps.applied({}) == []
+
+
 def test_a_long_reason_keeps_its_first_line_and_its_last_ones():
     comment = "\n".join(f"line {number}" for number in range(100))
     reason = steps.failed({"a": step("stage", 1, False, comment=comment)})["reason"].splitlines()

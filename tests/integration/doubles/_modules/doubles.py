@@ -1,8 +1,8 @@
 # ruff: noqa: F821  Salt injects its dunders when it loads a module.
 """What the doubles of a host's modules share: a host that has no services, only two files in its minion's folder.
 
-``script.json`` is what the test wants to happen, ``{step: {"fail": reason, "sleep": seconds}}``; ``log.jsonl`` is what
-the orchestration did, one line a step.
+``script.json`` is what the test wants to happen, ``{step: {"fail": reason, "sleep": seconds, "applied": [...]}}``;
+``log.jsonl`` is what the orchestration did, one line a step.
 """
 
 import json

@@ -11,9 +11,11 @@ def done(name, step, release):
     if __opts__["test"]:
         return {"name": name, "result": None if changes else True, "changes": changes, "comment": ""}
     try:
-        __salt__["doubles.act"](step, release=release)
+        role = __salt__["doubles.act"](step, release=release)
     except CommandExecutionError as error:
         return {"name": name, "result": False, "changes": {}, "comment": str(error)}
     if step == "activate" and changes:
         __salt__["doubles.serve"]("green" if served["slot"] == "blue" else "blue", release)
+    if "applied" in role:
+        changes["applied"] = role["applied"]
     return {"name": name, "result": True, "changes": changes, "comment": ""}

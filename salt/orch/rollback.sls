@@ -1,0 +1,10 @@
+# Brings the release that was deployed before back to an app's hosts, or the one that `to` names:
+#
+#   salt-run state.orchestrate orch.rollback pillar='{"app": "shop"}'
+#
+# With `keep_migrations: true` also where migrations ran since; they stay applied.
+{% with plan = salt['saltutil.runner']('rollout.way_back', arg=[
+    salt['pillar.get']('app'), salt['pillar.get']('to'), salt['pillar.get']('keep_migrations'),
+]) %}
+{% include 'orch/steps.jinja' %}
+{% endwith %}
