@@ -1,5 +1,4 @@
 # `make` lists what there is.
-.NOTPARALLEL:
 .PHONY: help demo demo-down setup lint unit render integration labtest matrix test bench lock
 
 PYTEST = .venv/bin/python -m pytest
@@ -32,9 +31,13 @@ integration: setup ## real Salt, Supervisor and PostgreSQL, no lab
 	$(PYTEST) tests/integration
 
 labtest: setup ## real hosts with real traffic (root)
-	$(PYTEST) tests/lab
+	$(PYTEST) --durations=20 tests/lab
 
-test: lint unit render integration labtest ## all of them
+test: setup ## all of them
+	@$(MAKE) lint
+# The integration tests wait most of their time.
+	@$(MAKE) --jobs=2 --output-sync=target unit render integration
+	@$(MAKE) labtest
 
 matrix: setup ## every server under both process managers with every broken release (root, 20 minutes)
 	SLIPWAY_MATRIX=1 $(PYTEST) -s tests/lab/test_servers.py

@@ -69,6 +69,22 @@ def serving(app):
     return _serving(__salt__["apps.spec"](app)["slots"])
 
 
+def status(app):
+    """
+    Return what ``serving`` does, and ``server`` and ``answer``: what is wrong with one at the front door, or ``well``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt web1 slots.status shop
+    """
+    spec = __salt__["apps.spec"](app)
+    found = _serving(spec["slots"])
+    fault = _fault({"door": FRONT_DOOR}, found["release"], spec["health"])
+    return {**found, "server": spec["web"]["server"], "answer": fault or "well"}
+
+
 def pending(slots, current, release, path, config_files):
     """
     Return what ``activate`` would change, ``{}`` if the release has the traffic already and its program runs.

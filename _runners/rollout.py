@@ -88,6 +88,64 @@ def provisioning():
         return {"problems": str(error).splitlines(), "summary": "", "apps": [], "hosts": [], "groups": []}
 
 
+def status(app=""):
+    """
+    What each host serves, as a table (``--out=json`` for programs): host, app, release, slot, server, since when (UTC),
+    how it answers just now, and ``drift``, where the ledger says that another release is deployed.
+
+    app
+        The app's name; empty for all.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run rollout.status
+    """
+    fleet = _fleet()
+    deployed = ledger_file.deployed(ledger_file.folder(__opts__))
+    apps = [fleet.app(app)] if app else fleet.apps
+    rows = [_row(host, answer, one.name, deployed) for one in apps for host, answer in _statuses(one).items()]
+    return {"outputter": "table", "data": rows}
+
+
+def history(app):
+    """
+    What was tried with an app, newest first, as a table (``--out=json`` for programs): when (UTC), who, what, how many
+    seconds, what became of it and why.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run rollout.history shop
+    """
+    entries = ledger_file.read(ledger_file.folder(__opts__), app)["history"]
+    return {"outputter": "table", "data": [_attempt(entry) for entry in reversed(entries)]}
+
+
+def _statuses(app):
+    client = salt.client.get_local_client(mopts=__opts__)
+    answers = client.cmd(list(app.hosts), "slots.status", [app.name], tgt_type="list", full_return=True)
+    return {host: answers.get(host) or {"ret": "it does not answer", "retcode": 1} for host in app.hosts}
+
+
+def _row(host, answer, app, deployed):
+    found = answer["ret"]
+    if answer["retcode"] or not isinstance(found, dict):
+        nothing = dict.fromkeys(("release", "slot", "server", "since", "drift"), "")
+        return {"host": host, "app": app, **nothing, "answer": str(found).removeprefix("ERROR: ").splitlines()[0]}
+    wanted = deployed.get(app, {}).get("id", "")
+    drift = "" if found["release"] == wanted else f"the ledger has {wanted or 'nothing'}"
+    return {"host": host, "app": app, **found, "drift": drift}
+
+
+def _attempt(entry):
+    shown = {key: entry[key] for key in ("started", "who", "revision", "id", "result")}
+    seconds = round(sum(entry["phases"].values()), 1)
+    return {**shown, "seconds": seconds, "reason": entry["reason"].partition("\n")[0]}
+
+
 def _wanted(app, revision):
     """The app and the release that a revision means now."""
     revision = revision or app.revision

@@ -145,6 +145,8 @@ def test_a_deploy_that_was_killed_is_healed_by_the_next_once_its_lock_is_release
     fleet.script("web1", stage={"sleep": 3})
     fleet.kill_deploy("two", when=lambda: (fleet.ledgers / "shop.json").exists())
     assert fleet.ledger()["in_progress"]["release"] == release("two")
+    assert fleet.run("ledger.show", "shop").data == fleet.ledger()
+    assert fleet.run("lock.show", "shop").data == fleet.lock()
     assert fleet.deploy("two").returncode == 1
     fleet.run("lock.release", "shop")
     done = fleet.deploy("two")

@@ -24,6 +24,9 @@ def test_migrations_are_applied_once_by_one_host(serving_v1):
         input="SELECT app || '.' || name, count(*) FROM django_migrations GROUP BY 1 HAVING count(*) > 1;",
     )
     assert rows.stdout.strip() == ""
+    applied = [name for entry in serving_v1.ledger()["history"] for name in entry["applied"]]
+    assert "catalogue.0001_initial" in applied
+    assert len(applied) == len(set(applied))
 
 
 @pytest.mark.parametrize(

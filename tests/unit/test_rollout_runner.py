@@ -1,6 +1,10 @@
 """The plan of an orchestration."""
 
+from unittest.mock import create_autospec
+
 import pytest
+
+import ledger_file
 
 ADDRESS = "10.0.0."
 APP = {
@@ -92,6 +96,50 @@ def test_a_revision_that_cannot_be_resolved_is_a_problem_and_no_exception(plan, 
 
 def test_a_plan_with_a_problem_has_the_same_keys(plan):
     assert set(plan(HOSTS, app="shpo")) == set(plan(HOSTS))
+
+
+@pytest.fixture
+def runner(load, tmp_path, monkeypatch):
+    """The runner with v1 in the ledger, over hosts that answer ``slots.status`` as given."""
+    attempt = {"token": "1", "who": "ann", "started": "2026-11-25T12:00:00+00:00", "before": {}}
+    attempt["release"] = {"id": COMMIT[:12], "commit": COMMIT, "revision": "v1"}
+    ledger_file.begin(tmp_path, "shop", attempt)
+    ledger_file.succeed(tmp_path, "shop", {"stage": 1.25, "activate-1": 6.5})
+
+    def make(answers):
+        module = load("_runners/rollout.py", slipway_dir=str(tmp_path))
+        hosts = {f"web{n}": {"address": f"{ADDRESS}{n}", "roles": ["app"]} for n in (1, 2, 3)}
+        pillar = {"hosts": hosts, "apps": {"shop": {**APP, "database": "none"}}}
+        module.__salt__ = {"pillar.show_pillar": lambda: pillar}
+        client = create_autospec(module.salt.client.LocalClient, instance=True)
+        client.cmd.return_value = answers
+        monkeypatch.setattr(module.salt.client, "get_local_client", lambda mopts: client)
+        return module
+
+    return make
+
+
+def test_the_status_tells_what_each_host_serves_and_where_the_ledger_says_otherwise(runner):
+    serving = {"slot": "blue", "since": "2026-11-25T12:00:05Z", "server": "gunicorn", "answer": "well"}
+    answers = {
+        "web1": {"ret": {**serving, "release": COMMIT[:12]}, "retcode": 0},
+        "web2": {"ret": {**serving, "release": "0" * 12}, "retcode": 0},
+    }
+    one, two, three = runner(answers).status()["data"]
+    assert (one["host"], one["release"], one["drift"], one["answer"]) == ("web1", COMMIT[:12], "", "well")
+    assert (two["host"], two["drift"]) == ("web2", f"the ledger has {COMMIT[:12]}")
+    assert (three["host"], three["answer"], three["release"]) == ("web3", "it does not answer", "")
+    assert set(one) == set(two) == set(three)
+
+
+def test_the_history_begins_with_what_was_tried_last(runner, tmp_path):
+    failed = {"token": "2", "who": "bob", "started": "2026-11-25T13:00:00+00:00", "before": {}}
+    ledger_file.begin(tmp_path, "shop", failed | {"release": {"id": "0" * 12, "commit": "0" * 40, "revision": "v2"}})
+    ledger_file.fail(tmp_path, "shop", "web1 failed at the step stage: no space\nmore", {"stage": 2.0})
+    last, first = runner({}).history("shop")["data"]
+    assert (last["revision"], last["who"], last["result"], last["seconds"]) == ("v2", "bob", "failed", 2.0)
+    assert last["reason"] == "web1 failed at the step stage: no space"
+    assert (first["revision"], first["result"], first["seconds"]) == ("v1", "deployed", 7.8)
 
 
 def test_hosts_are_provisioned_once_databases_first(plan, load):

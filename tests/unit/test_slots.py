@@ -113,7 +113,7 @@ class App:
         self.systemd = Manager("systemd", load("_modules/systemd.py"))
         self.take = create_autospec(load("_modules/fronts.py").take)
         paths = {"current": self.current}
-        spec = {"slots": self.slots, "paths": paths, "health": self.health}
+        spec = {"slots": self.slots, "paths": paths, "health": self.health, "web": {"server": "gunicorn"}}
         self.salt = {**self.supervisor.functions, **self.systemd.functions, "apps.spec": lambda name: spec}
         self.salt["fronts.take"] = self.take
         self.module = load("_modules/slots.py", salt=self.salt)
@@ -192,6 +192,14 @@ def test_a_first_release_gets_the_traffic(app):
 
 def test_before_the_first_release_nothing_serves(app):
     assert app.module.serving("shop") == {"slot": "", "release": "", "since": ""}
+
+
+@pytest.mark.parametrize(("status", "answer"), [("200", "well"), ("500", "status 500 instead of 200 to 399")])
+def test_the_status_says_how_the_site_answers_just_now(app, status, answer):
+    app.activate("r1")
+    app.release("r1", status)
+    found = app.module.status("shop")
+    assert (found["slot"], found["release"], found["server"], found["answer"]) == ("blue", "r1", "gunicorn", answer)
 
 
 def test_a_release_that_has_the_traffic_costs_one_question_and_no_process(app):
