@@ -22,6 +22,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 PATIENCE = 8
 # As Apache's states enable them, besides what Debian enables by itself.
 APACHE_MODULES = "proxy proxy_http proxy_balancer lbmethod_byrequests slotmem_shm rewrite headers expires remoteip"
+APACHE_MODULES += " macro"
 OWN = "own.test"
 
 
@@ -163,7 +164,7 @@ def nginx(rig, app, port, own_port):
     texts = {"views": site, "own": own.replace(f"http://{app['name']};", "http://own;")}
     for name, text in texts.items():
         (folder / f"sites/{name}.conf").write_text(text.replace("listen 80", f"listen 127.0.0.1:{port}"))
-    main = rendered("nginx/nginx.conf", proxies=[]).replace("listen 80", f"listen 127.0.0.1:{port}")
+    main = rendered("nginx/nginx.conf", proxies=[], certificates=[]).replace("listen 80", f"listen 127.0.0.1:{port}")
     for path, other in {"/run/nginx.pid": "pid", "/var/log/nginx/": "", "mime.types": "/etc/nginx/mime.types"}.items():
         main = main.replace(path, other if other.startswith("/") else f"{folder}/{other}")
     (folder / "nginx.conf").write_text(main)
@@ -186,7 +187,7 @@ def apache(rig, app, port, own_port):
     own += f"ProxyPass / http://127.0.0.1:{own_port}/ disablereuse=On\n</VirtualHost>\n"
     texts = {
         "ports.conf": f"Listen 127.0.0.1:{port}\n",
-        "conf-enabled/slipway.conf": rendered("apache/slipway.conf", proxies=[]),
+        "conf-enabled/slipway.conf": rendered("apache/slipway.conf", proxies=[], certificates=[]),
         "sites-enabled/views.conf": rendered("app/site_apache.conf", app=app),
         "sites-enabled/own.conf": own,
     }
