@@ -118,7 +118,7 @@ def ours(app, rig, env):
     slot = app["slots"][0]
 
     def prepare():
-        for file in app["web"]["files"]:
+        for file in [*app["web"]["files"], *app["web"]["maps"]]:
             path = Path(file["path"])
             path.write_text(rig_of.rendered(file["source"].removeprefix("salt://"), app=app, web=app["web"]))
             shutil.chown(path, USER, USER)
