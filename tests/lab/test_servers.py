@@ -21,7 +21,7 @@ SERVERS = ("gunicorn", "uwsgi", "uvicorn", "granian", "mod_wsgi")
 # One for each web server in front.
 FRONTS = ("gunicorn", "mod_wsgi")
 # `make matrix` tries everything with every server, in about 20 minutes. Without it each broken release meets one or two
-# of the servers, and granian, which shares all but its own program with uwsgi, only what that program could spoil.
+# of the servers, and granian, which shares all but its own program with the others, only what that program could spoil.
 MATRIX = bool(os.environ.get("SLIPWAY_MATRIX"))
 DEPLOYS = 10 if MATRIX else 3
 SHORTENED = () if MATRIX else ("granian",)

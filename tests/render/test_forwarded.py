@@ -102,6 +102,7 @@ def start(running, folder, port, call, pillar, site, context, upstream=0, secure
         path = str(TREE / "salt" / source)
         text = str(call(pillar, "web1", "slsutil.renderer", path, default_renderer="jinja", **values))
         text = text.replace("listen 80", f"listen 127.0.0.1:{port}").replace("127.0.0.1:80 ", f"127.0.0.1:{upstream} ")
+        text = text.replace("/var/www/html", str(folder))
         text = text.replace("listen 443", f"listen 127.0.0.1:{secure}")
         text = text.replace("user www-data;", "user root;").replace("/run/nginx.pid", str(folder / "pid"))
         (folder / target).write_text(text.replace("/var/log/nginx", str(folder)), encoding="utf-8")
@@ -154,6 +155,16 @@ def test_a_host_that_no_site_has_is_misdirected(ports):
     connection = http.client.HTTPConnection("127.0.0.1", ports[1], timeout=5)
     connection.request("GET", "/", headers={"Host": "other.test"})
     assert connection.getresponse().status == 421
+
+
+def test_what_a_certificate_authority_asks_for_is_not_asked_of_the_app(ports, tmp_path):
+    for port, folder in zip(ports, ("edge", "door"), strict=True):
+        place = tmp_path / folder / ".well-known/acme-challenge"
+        place.mkdir(parents=True)
+        (place / "word").write_text("proof")
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        connection.request("GET", "/.well-known/acme-challenge/word", headers={"Host": "shop.lab.test"})
+        assert connection.getresponse().read() == b"proof"
 
 
 def test_a_visitor_by_http_is_sent_to_https_with_the_same_path(secure_ports):
