@@ -1,12 +1,17 @@
 """What an orchestration is going to do: who takes part, in which order, and with which release."""
 
+import sys
 import time
 
 import salt.client
+import salt.utils.jid
 from salt.exceptions import CommandExecutionError, SaltException
 
 import app_spec
 import ledger_file
+import lock_file
+import progress
+import steps
 import waves
 
 # Seconds that a deploy may take without its waves: staging builds a venv, a dump of a big database takes its time.
@@ -19,8 +24,92 @@ CLOSED = "0.1 to 0.3 s"
 # Seconds in which hosts that are there have answered.
 ANSWERS = 3
 
+# What a row of ``status`` says of an app on a host.
+COLUMNS = ("release", "slot", "server", "since", "answer", "drift")
+
 # The order in which hosts are provisioned: an app needs its database, a balancer needs its upstreams.
 ROLES = ("database", "app", "balancer")
+
+
+def deploy(app, revision=""):
+    """
+    Deploy an app, as ``state.orchestrate orch.deploy`` does, and show how far it is; returns a short table of what each
+    host serves then, and why if it failed. The exit code is 1 if it failed.
+
+    app, revision
+        As in ``plan``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run rollout.deploy shop v1
+    """
+    return _orchestrate("deploy", app, revision=revision)
+
+
+def rollback(app, to="", keep_migrations=False):
+    """
+    Bring an earlier release back, as ``state.orchestrate orch.rollback`` does; all else as ``deploy``.
+
+    app, to, keep_migrations
+        As in ``way_back``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run rollout.rollback shop
+    """
+    return _orchestrate("rollback", app, to=to, keep_migrations=keep_migrations)
+
+
+def lock(app, reason, seconds=3600):
+    """
+    Keep everybody from deploying an app until ``unlock``, or for a time; returns a sentence.
+
+    reason
+        For the people who are refused meanwhile.
+    seconds
+        After which the lock is over by itself.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run rollout.lock shop "the database is being moved" seconds=7200
+    """
+    folder, token = ledger_file.folder(__opts__), salt.utils.jid.gen_jid(__opts__)
+    lock_file.acquire(folder, _fleet().app(app).name, token, ledger_file.who(), str(reason), int(seconds))
+    return f"{app} is locked until {lock_file.show(folder, app)['expires']}"
+
+
+def locks():
+    """
+    Who keeps others from deploying, as a table (``--out=json`` for programs): app, owner, job, reason, since, expires.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run rollout.locks
+    """
+    folder = ledger_file.folder(__opts__)
+    held = {app.name: lock_file.show(folder, app.name) for app in _fleet().apps}
+    return _shown([_held(app, lock) for app, lock in held.items() if lock])
+
+
+def unlock(app):
+    """
+    Take an app's lock away from its owner, whose job must be dead, and return what it was; {} if nobody held it.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run rollout.unlock shop
+    """
+    return lock_file.release(ledger_file.folder(__opts__), app)
 
 
 def plan(app, revision=""):
@@ -102,11 +191,7 @@ def status(app=""):
 
         salt-run rollout.status
     """
-    fleet = _fleet()
-    deployed = ledger_file.deployed(ledger_file.folder(__opts__))
-    apps = [fleet.app(app)] if app else fleet.apps
-    rows = [_row(host, answer, one.name, deployed) for one in apps for host, answer in _statuses(one).items()]
-    return {"outputter": "table", "data": rows}
+    return _shown(_rows(app))
 
 
 def history(app):
@@ -121,7 +206,46 @@ def history(app):
         salt-run rollout.history shop
     """
     entries = ledger_file.read(ledger_file.folder(__opts__), app)["history"]
-    return {"outputter": "table", "data": [_attempt(entry) for entry in reversed(entries)]}
+    return _shown([_attempt(entry) for entry in reversed(entries)])
+
+
+def _orchestrate(name, app, **more):
+    """Run an orchestration, show its events, and return what it came to."""
+    token = salt.utils.jid.gen_jid(__opts__)
+    with progress.shown(__opts__, app, token, sys.stderr, live=sys.stderr.isatty()):
+        done = __salt__["state.orchestrate"](f"orch.{name}", pillar={"app": app, **more}, orchestration_jid=token)
+    (running,) = done["data"].values()
+    failure = _failure(running)
+    # Without a plan there is nothing to look at: an app of that name, say.
+    rows = _rows(app) if isinstance(running, dict) and steps.passed(running, "plan") is not None else []
+    outcome = {"result": "failed" if failure else "done", "reason": failure, "hosts": rows}
+    # The exit code of salt-run, which takes it from here.
+    return _shown({**outcome, "retcode": done["retcode"]})
+
+
+def _failure(running):
+    """Why an orchestration failed, as its last step says it; empty if it did not."""
+    if not isinstance(running, dict):
+        return "\n".join(str(line) for line in running)
+    finish = next(result for result in running.values() if result["__id__"] == "finish")
+    return "" if finish["result"] else finish["comment"]
+
+
+def _held(app, lock):
+    shown = {"owner": lock["owner"], "job": lock["token"], "reason": lock["reason"].partition("\n")[0]}
+    return {"app": app, **shown, "since": lock["since"], "expires": lock["expires"] + (", over" * lock["expired"])}
+
+
+def _shown(data):
+    """For ``_output/rollout.py``, which prints it for people."""
+    return {"outputter": "rollout", "data": data}
+
+
+def _rows(app):
+    fleet = _fleet()
+    deployed = ledger_file.deployed(ledger_file.folder(__opts__))
+    apps = [fleet.app(app)] if app else fleet.apps
+    return [_row(host, answer, one.name, deployed) for one in apps for host, answer in _statuses(one).items()]
 
 
 def _statuses(app):
@@ -133,11 +257,11 @@ def _statuses(app):
 def _row(host, answer, app, deployed):
     found = answer["ret"]
     if answer["retcode"] or not isinstance(found, dict):
-        nothing = dict.fromkeys(("release", "slot", "server", "since", "drift"), "")
-        return {"host": host, "app": app, **nothing, "answer": str(found).removeprefix("ERROR: ").splitlines()[0]}
+        found = {"answer": str(found).removeprefix("ERROR: ").splitlines()[0]}
+        return {"host": host, "app": app, **dict.fromkeys(COLUMNS, ""), **found}
     wanted = deployed.get(app, {}).get("id", "")
     drift = "" if found["release"] == wanted else f"the ledger has {wanted or 'nothing'}"
-    return {"host": host, "app": app, **found, "drift": drift}
+    return {"host": host, "app": app, **{key: found[key] for key in COLUMNS[:-1]}, "drift": drift}
 
 
 def _attempt(entry):

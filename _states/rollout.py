@@ -6,20 +6,24 @@ They run on the master, in ``salt/orch``. The steps on the hosts are ``salt.stat
 """
 
 import functools
-import getpass
-import os
+import inspect
 import time
 
+import salt.client
 from salt.exceptions import CommandExecutionError
 
 import ledger_file
 import lock_file
 import module_digest
+import rollout_events
 import state_result
 import steps
 
 # Seconds. Logs and times of the ledger that differ more than this mislead; hosts with NTP differ by milliseconds.
 CLOCK_SKEW = 5
+
+# Seconds that a state run waits for another one on the same host: a highstate that the host began by itself.
+QUEUE = 60
 
 
 def _failures_are_results(function):
@@ -34,10 +38,33 @@ def _failures_are_results(function):
     return result
 
 
-@_failures_are_results
-def planned(name, problems, summary):
+def _step(function):
+    """A step of which the bus is told when it begins, and what it came to."""
+    guarded = _failures_are_results(function)
+
+    @functools.wraps(function)
+    def result(name, *args, **kwargs):
+        # Salt gives what has no default by position.
+        given = inspect.signature(function).bind(name, *args, **kwargs).arguments
+        where = given.get("apps") or [given.get("app")], name, given.get("host", rollout_events.MASTER)
+        began = time.monotonic()
+        _tell(*where, rollout_events.BEGUN)
+        done = guarded(name, *args, **kwargs)
+        reason = done["comment"] if done["result"] is False else ""
+        more = {key: given[key] for key in ("summary", "waves") if key in given}
+        _tell(*where, rollout_events.ended(reason), seconds=_since(began), reason=reason, **more)
+        return done
+
+    return result
+
+
+@_step
+def planned(name, problems, summary, apps=(), waves=()):
     """
     Show the plan, or fail with everything that is wrong with what was asked for.
+
+    apps, waves
+        What the event bus is told: the apps that it is about, and the hosts that are activated one after the other.
 
     .. code-block:: yaml
 
@@ -45,13 +72,15 @@ def planned(name, problems, summary):
           rollout.planned:
             - problems: []
             - summary: shop v1 (1a2b3c4d5e6f): web1, then web2
+            - apps: [shop]
+            - waves: [[web1], [web2]]
     """
     if problems:
         raise CommandExecutionError("\n".join(problems))
     return state_result.unchanged(name, summary)
 
 
-@_failures_are_results
+@_step
 def locked(name, app, reason, seconds):
     """
     Hold the app's lock from here on; ``finished`` gives it back.
@@ -67,12 +96,12 @@ def locked(name, app, reason, seconds):
     if __opts__["test"]:
         held = lock_file.show(_folder(), app)
         return state_result.unchanged(name, f"{app} is locked by {held['owner']}" if held else f"{app} is not locked")
-    stale = lock_file.acquire(_folder(), app, __orchestration_jid__, _who(), reason, seconds)
+    stale = lock_file.acquire(_folder(), app, __orchestration_jid__, ledger_file.who(), reason, seconds)
     taken = f"; taken over from {stale['owner']}, whose lock expired at {stale['expires']}" if stale else ""
     return state_result.unchanged(name, f"{app} is locked for {seconds} seconds{taken}")
 
 
-@_failures_are_results
+@_step
 def synced(name, hosts):
     """
     Ensure that every host has the master's modules.
@@ -87,7 +116,7 @@ def synced(name, hosts):
     return _with(name, {"synced": differing} if differing else {}, f"{', '.join(hosts)} have the master's modules")
 
 
-@_failures_are_results
+@_step
 def ready(name, app, hosts, others, release):
     """
     Ensure that every host is able to take the release, and note in the ledger what each one serves now.
@@ -126,6 +155,37 @@ def ready(name, app, hosts, others, release):
 
 
 @_failures_are_results
+def applied(name, app, hosts, sls, pillar):
+    """
+    Ensure that hosts are what an SLS says, all of them at once; the bus is told when each host begins and ends.
+
+    hosts
+        Minion ids. One that does not answer fails the step.
+    sls
+        What is applied.
+    pillar
+        What the hosts' own pillar is overridden with.
+
+    .. code-block:: yaml
+
+        activate-1:
+          rollout.applied:
+            - app: shop
+            - hosts: [web1]
+            - sls: app.activate
+            - pillar: {releases: {shop: {...}}, only: shop}
+    """
+    for host in hosts:
+        _tell([app], name, host, rollout_events.BEGUN)
+    returned, began = {}, time.monotonic()
+    for host, answer in _answers(hosts, sls, pillar):
+        returned[host] = answer.get("ret", False)
+        reason = steps.reason(returned[host])
+        _tell([app], name, host, rollout_events.ended(reason), seconds=_since(began), reason=reason)
+    return _applied(name, {host: returned.get(host, False) for host in hosts})
+
+
+@_step
 def backed_up(name, host, questions, databases, label):
     """
     Dump the app's database if the release has migrations that are not applied.
@@ -162,7 +222,7 @@ def backed_up(name, host, questions, databases, label):
     return state_result.changed(name, {"dumps": dumps, "pending": pending}, f"dumped before {len(pending)} migrations")
 
 
-@_failures_are_results
+@_step
 def recorded(name, app, release, result=ledger_file.DEPLOYED):
     """
     Ensure that the ledger says that ``release`` is deployed. A deploy that changed no host leaves no entry.
@@ -188,7 +248,7 @@ def recorded(name, app, release, result=ledger_file.DEPLOYED):
     return state_result.changed(name, changes, f"{_title(release)} is deployed")
 
 
-@_failures_are_results
+@_step
 def finished(name, apps):
     """
     End the orchestration, as its last state and without requisites: give the locks back, and if a step failed, bring
@@ -205,6 +265,29 @@ def finished(name, apps):
     if failure:
         raise CommandExecutionError("\n".join([*told, steps.sentence(failure)]))
     return state_result.unchanged(name, "\n".join(told) or "no step failed")
+
+
+def _answers(hosts, sls, pillar):
+    """``host, answer`` of each host as it comes; one that does not answer comes last, without ``ret``."""
+    arguments = {"pillar": pillar, "queue": QUEUE, "test": bool(__opts__["test"])}
+    with salt.client.get_local_client(__opts__["conf_file"]) as client:
+        for answers in client.cmd_iter(
+            hosts, "state.sls", [sls], tgt_type="list", kwarg=arguments, expect_minions=True
+        ):
+            yield from answers.items()
+
+
+def _applied(name, returned):
+    """The result of a step from what the hosts returned; ``changes`` is in the shape that Salt prints state runs of."""
+    failed = [host for host in returned if steps.reason(returned[host])]
+    changed = [host for host in returned if host not in failed and steps.has_changes(returned[host])]
+    shown = {host: returned[host] for host in returned if host in (*failed, *changed)}
+    changes = {"out": "highstate", "ret": shown} if shown else {}
+    if failed:
+        error = CommandExecutionError(f"it failed on {', '.join(failed)}")
+        error.changes = changes
+        raise error
+    return _with(name, changes, f"changed: {', '.join(changed) or 'no host'}")
 
 
 def _end(app, failure):
@@ -297,7 +380,7 @@ def _ask_one(host, function, **kwargs):
 def _attempt(release, before):
     return {
         "token": __orchestration_jid__,
-        "who": _who(),
+        "who": ledger_file.who(),
         "started": ledger_file.now(),
         "release": release,
         "before": before,
@@ -307,6 +390,16 @@ def _attempt(release, before):
 def _must_hold(app):
     if not lock_file.is_held(_folder(), app, __orchestration_jid__):
         raise CommandExecutionError(f"the lock of {app} expired and is not ours any more: nothing was recorded")
+
+
+def _tell(apps, phase, host, what, **more):
+    if not __opts__["test"]:
+        for app in filter(None, apps):
+            rollout_events.fire(__opts__, __orchestration_jid__, app, phase, host, what, **more)
+
+
+def _since(began):
+    return round(time.monotonic() - began, 2)
 
 
 def _with(name, changes, comment):
@@ -331,10 +424,6 @@ def _title(release):
 
 def _served(serving):
     return serving["release"] or "nothing"
-
-
-def _who():
-    return os.environ.get("SUDO_USER") or getpass.getuser()
 
 
 def _folder():

@@ -10,6 +10,7 @@ The ledger of an app, a JSON file on the master: what is deployed, what is being
 words below. Only the one who holds the app's lock writes.
 """
 
+import getpass
 import grp
 import json
 import os
@@ -144,6 +145,11 @@ def write_json(file, data):
     except OSError as error:
         raise CommandExecutionError(f"{file.parent}: {error.strerror}: make it and give it to {user}") from error
     atomic_file.write(file, json.dumps(data, indent=1).encode() + b"\n", user=user, group=group, mode=0o640)
+
+
+def who():
+    """Who is at work here, for the people who read it: the user of the shell, not the root that sudo made of it."""
+    return os.environ.get("SUDO_USER") or getpass.getuser()
 
 
 def now():

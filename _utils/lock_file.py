@@ -92,7 +92,7 @@ def _alone(folder):
 def _refusal(app, held):
     return (
         f"{app} is locked by {held['owner']} (job {held['token']}) since {held['since']} for: {held['reason']}. "
-        f"The lock expires at {held['expires']}; if that job is dead: salt-run lock.release {app}"
+        f"The lock expires at {held['expires']}; if that job is dead: salt-run rollout.unlock {app}"
     )
 
 

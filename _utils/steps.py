@@ -1,7 +1,7 @@
 """
 What the steps of an orchestration came to, read from ``__running__``, which Salt gives to every state function.
 
-A step is one state of the orchestration: ``salt.state`` and ``salt.function`` hold what each host returned.
+A step is one state of the orchestration: ``rollout.applied`` and ``salt.state`` hold what each host returned.
 """
 
 from collections.abc import Mapping
@@ -66,22 +66,7 @@ def seconds(running):
     return {result["__id__"]: round(result.get("duration", 0) / 1000, 2) for result in _in_order(running)}
 
 
-def _in_order(running):
-    return sorted(running.values(), key=lambda result: result["__run_num__"])
-
-
-def _is_on_hosts(result):
-    return "ret" in result["changes"]
-
-
-def _failed_hosts(result):
-    """``{host: reason}`` of a step that ran on hosts."""
-    returns = result["changes"].get("ret", {})
-    reasons = {host: _reason(returned) for host, returned in returns.items()}
-    return {host: reason for host, reason in reasons.items() if reason}
-
-
-def _reason(returned):
+def reason(returned):
     """Why what a host returned is a failure; empty if it is none."""
     if returned is False:
         return "it did not answer"
@@ -93,6 +78,26 @@ def _reason(returned):
     states = {name: state for name, state in returned.items() if isinstance(state, Mapping) and "__run_num__" in state}
     states = [state for state in _in_order(states) if state["result"] is False and state.get("__state_ran__", True)]
     return "\n".join(f"{state.get('__id__', 'state')}: {_short(state['comment'])}" for state in states)
+
+
+def has_changes(returned):
+    """Whether a state run that a host returned changed something, or in test mode would."""
+    return any(isinstance(state, Mapping) and state.get("changes") for state in returned.values())
+
+
+def _in_order(running):
+    return sorted(running.values(), key=lambda result: result["__run_num__"])
+
+
+def _is_on_hosts(result):
+    return "ret" in result["changes"]
+
+
+def _failed_hosts(result):
+    """``{host: reason}`` of a step that ran on hosts."""
+    returns = result["changes"].get("ret", {})
+    reasons = {host: reason(returned) for host, returned in returns.items()}
+    return {host: why for host, why in reasons.items() if why}
 
 
 def _short(comment):

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import pytest
+import salt.utils.event
 
 TREE = Path(__file__).parents[2]
 sys.path.insert(0, str(TREE / "_utils"))
@@ -74,6 +75,21 @@ class Fleet:
         pillar = json.dumps({"app": "shop", **pillar})
         return self.run("state.orchestrate", "orch.rollback", f"pillar={pillar}", *arguments)
 
+    def shown(self, *arguments):
+        """``salt-run ...`` as people run it, without a format for programs: a CompletedProcess, its streams as text."""
+        argv = [word for word in self.master.salt_run_cli().cmdline(*arguments) if not word.startswith("--out")]
+        return subprocess.run(argv, capture_output=True, text=True, timeout=120)
+
+    @contextlib.contextmanager
+    def bus(self):
+        """What the event bus tells of the app while the block runs: a list of ``tag, what``, filled when it ends."""
+        told = []
+        with salt.utils.event.get_event("master", opts=self.master.config, listen=True) as bus:
+            bus.subscribe("rollout/")
+            yield told
+            while event := bus.get_event(wait=1, tag="rollout/", full=True):
+                told.append((event["tag"], event["data"]["what"]))
+
     def kill_deploy(self, revision, when):
         """Begin a deploy, and kill its process as soon as ``when()`` is true."""
         argv = self.master.salt_run_cli().cmdline(*self._deploy(revision, "shop"))
@@ -96,7 +112,7 @@ class Fleet:
         return ledger_file.read(self.ledgers, "shop")
 
     def lock(self):
-        """The same for ``lock.show``."""
+        """The app's lock."""
         return lock_file.show(self.ledgers, "shop")
 
     def script(self, host, **steps):
@@ -139,7 +155,7 @@ def salt_factories_config(tmp_path_factory):
 def daemons(salt_factories, tmp_path_factory):
     """The master and its minions, started once; nothing is started for the tests that do not ask for it."""
     tree = tmp_path_factory.mktemp("tree")
-    for folder in ("salt", "pillar", "_modules", "_states", "_utils", "_runners", "_pillar"):
+    for folder in ("salt", "pillar", "_modules", "_states", "_utils", "_runners", "_pillar", "_output"):
         shutil.copytree(TREE / folder, tree / folder, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     (tree / "pillar/hosts.yaml").write_text(INVENTORY)
     (tree / "pillar/apps/shop.sls").write_text(json.dumps({"apps": {"shop": APP}}))

@@ -135,7 +135,7 @@ def test_of_two_deploys_at_once_the_second_is_refused_and_told_who_holds_the_loc
     thread.join()
     assert first[0].returncode == 0, first[0].stdout
     assert second.returncode == 1
-    for words in ("shop is locked by ", "shop two (", "expires at", "salt-run lock.release shop"):
+    for words in ("shop is locked by ", "shop two (", "expires at", "salt-run rollout.unlock shop"):
         assert words in comment(second)
     assert fleet.serving() == ["two", "two"]
     assert [entry["revision"] for entry in fleet.ledger()["history"]] == ["two"]
@@ -146,9 +146,10 @@ def test_a_deploy_that_was_killed_is_healed_by_the_next_once_its_lock_is_release
     fleet.kill_deploy("two", when=lambda: (fleet.ledgers / "shop.json").exists())
     assert fleet.ledger()["in_progress"]["release"] == release("two")
     assert fleet.run("ledger.show", "shop").data == fleet.ledger()
-    assert fleet.run("lock.show", "shop").data == fleet.lock()
+    (lock,) = fleet.run("rollout.locks").data
+    assert (lock["app"], lock["job"]) == ("shop", fleet.lock()["token"])
     assert fleet.deploy("two").returncode == 1
-    fleet.run("lock.release", "shop")
+    fleet.run("rollout.unlock", "shop")
     done = fleet.deploy("two")
     assert done.returncode == 0, done.stdout
     assert "never ended" in comment(done, "preflight")
@@ -240,6 +241,62 @@ def test_a_rollback_that_fails_brings_the_hosts_back_to_what_they_served(fleet):
     assert fleet.rollback().returncode == 1
     assert fleet.serving() == ["two", "two"]
     assert fleet.ledger()["deployed"] == release("two")
+
+
+def test_the_bus_is_told_when_each_phase_begins_and_ends_on_each_host(fleet):
+    with fleet.bus() as told:
+        fleet.deploy("two")
+    for host in ("web1", "web2"):
+        for phase in ("stage", f"activate-{host[-1]}", "retire"):
+            tag = f"rollout/shop/{phase}/{host}"
+            assert [what for where, what in told if where == tag] == ["begun", "done"]
+    assert ("rollout/shop/migrate/web1", "done") in told
+    assert told[0] == ("rollout/shop/plan/master", "begun")
+    assert told[-1] == ("rollout/shop/finish/master", "done")
+
+
+def test_the_bus_is_told_which_host_failed(fleet):
+    fleet.script("web2", activate={"fail": "boom"})
+    with fleet.bus() as told:
+        fleet.deploy("two")
+    assert ("rollout/shop/activate-2/web2", "failed") in told
+    assert told[-1] == ("rollout/shop/finish/master", "failed")
+
+
+def test_rollout_deploy_shows_each_step_as_it_ends_and_a_table_at_the_end(fleet):
+    done = fleet.shown("rollout.deploy", "shop", "two")
+    assert done.returncode == 0, done.stderr
+    assert fleet.serving() == ["two", "two"]
+    assert f"shop two ({release('two')['id']}): web1, then web2" in done.stderr
+    told = [line.partition(" after ")[0] for line in done.stderr.splitlines()]
+    order = [told.index(line) for line in ("stage web2: done", "migrate web1: done", "activate-2 web2: done")]
+    assert order == sorted(order)
+    head, *rows = done.stdout.splitlines()
+    assert head.split()[:3] == ["Host", "App", "Release"]
+    assert [row.split()[:3] for row in rows] == [[host, "shop", release("two")["id"]] for host in ("web1", "web2")]
+
+
+def test_rollout_deploy_ends_with_the_reason_of_a_failure_and_exit_code_1(fleet):
+    fleet.script("web2", activate={"fail": TRACEBACK})
+    done = fleet.shown("rollout.deploy", "shop", "two")
+    assert done.returncode == 1
+    assert "activate-2 web2: failed" in done.stderr
+    assert done.stdout.rstrip().endswith("ImportError: no x")
+    assert f"web1 serves {release('one')['id']} again" in done.stdout
+
+
+def test_rollout_deploy_of_an_app_that_is_not_there_is_one_sentence(fleet):
+    done = fleet.shown("rollout.deploy", "shpo", "two")
+    assert done.returncode == 1
+    assert "no app has the name 'shpo'" in done.stdout
+
+
+def test_rollout_rollback_goes_back(fleet):
+    fleet.deploy("one")
+    fleet.deploy("two")
+    done = fleet.run("rollout.rollback", "shop")
+    assert (done.returncode, done.data["result"]) == (0, "done"), (done.data, done.stdout)
+    assert fleet.serving() == ["one", "one"]
 
 
 def test_provision_runs_databases_before_apps_and_locks_deploys_out(fleet):

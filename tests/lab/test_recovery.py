@@ -69,9 +69,9 @@ def test_a_killed_deploy_leaves_users_served_and_its_lock_names_it_until_it_is_r
         refused = site.deploy("v2")
         time.sleep(15)  # what the hosts were told to do they finish
     assert refused.returncode == 1
-    assert "salt-run lock.release shop" in refused.stdout
+    assert "salt-run rollout.unlock shop" in refused.stdout
     assert users["failed"] == 0, users
-    site.run_runner("lock.release", "shop")
+    site.run_runner("rollout.unlock", "shop")
     site.must_deploy("v2")
     assert {site.release_of(host) for host in APP_HOSTS} == {site.commit("v2")}
     site.must_deploy("v1")

@@ -23,7 +23,7 @@ def test_a_held_lock_is_refused_with_its_owner_and_the_way_out(tmp_path):
     acquire(tmp_path)
     with pytest.raises(CommandExecutionError) as refused:
         acquire(tmp_path, token="2", owner="bob")
-    for words in ("ann", "deploy v1", "since 2", "expires at 2", "salt-run lock.release shop"):
+    for words in ("ann", "deploy v1", "since 2", "expires at 2", "salt-run rollout.unlock shop"):
         assert words in str(refused.value)
     assert lock_file.is_held(tmp_path, "shop", "1")
 
@@ -59,14 +59,6 @@ def test_of_many_who_ask_at_once_one_gets_it(tmp_path):
 
     with ThreadPoolExecutor(16) as pool:
         assert sum(pool.map(try_it, range(64))) == 1
-
-
-def test_an_operator_releases_any_lock(load, tmp_path):
-    acquire(tmp_path)
-    runner = load("_runners/lock.py", slipway_dir=str(tmp_path))
-    assert runner.show("shop")["owner"] == "ann"
-    assert runner.release("shop")["owner"] == "ann"
-    assert runner.release("shop") == {}
 
 
 def test_the_locks_of_two_apps_are_two(tmp_path):

@@ -3,6 +3,7 @@
 from unittest.mock import create_autospec
 
 import pytest
+from salt.exceptions import CommandExecutionError
 
 import ledger_file
 
@@ -140,6 +141,21 @@ def test_the_history_begins_with_what_was_tried_last(runner, tmp_path):
     assert (last["revision"], last["who"], last["result"], last["seconds"]) == ("v2", "bob", "failed", 2.0)
     assert last["reason"] == "web1 failed at the step stage: no space"
     assert (first["revision"], first["result"], first["seconds"]) == ("v1", "deployed", 7.8)
+
+
+def test_an_operator_locks_an_app_for_a_while_and_releases_any_lock(runner):
+    rollout = runner({})
+    assert rollout.lock("shop", "the database moves", seconds=60).startswith("shop is locked until 2")
+    (held,) = rollout.locks()["data"]
+    assert (held["app"], held["reason"], held["expires"].endswith("over")) == ("shop", "the database moves", False)
+    assert rollout.unlock("shop")["reason"] == "the database moves"
+    assert rollout.unlock("shop") == {}
+    assert rollout.locks()["data"] == []
+
+
+def test_an_app_that_is_not_there_is_not_locked(runner):
+    with pytest.raises(CommandExecutionError, match="no app has the name 'shpo'"):
+        runner({}).lock("shpo", "")
 
 
 def test_hosts_are_provisioned_once_databases_first(plan, load):
