@@ -15,7 +15,8 @@ def specs():
     Return the completed specification of every app on this host, as a list of dictionaries without secrets.
 
     The release of an app is the one that the pillar's key ``releases`` (the master's ledger) names. Where the pillar
-    has no such key, as on a host without a master, the app's own ``revision`` is resolved here.
+    has no such key, as on a host without a master, the app's own ``revision`` is resolved here. An app that a rollout
+    is bringing to its hosts (``apps.left_alone``) is not among them, but for the rollout itself.
 
     :raises SpecError: with every mistake of the pillar, or if this minion's id is not in ``hosts``
     :raises CommandExecutionError: if a revision cannot be resolved
@@ -27,7 +28,8 @@ def specs():
         salt web1 apps.specs
     """
     fleet = _fleet()
-    return [app_spec.plain(_resolved(fleet, app)) for app in fleet.apps_on(_host(fleet).name)]
+    apps = [app for app in fleet.apps_on(_host(fleet).name) if app.name not in fleet.left_alone]
+    return [app_spec.plain(_resolved(fleet, app)) for app in apps]
 
 
 def spec(name):
@@ -48,6 +50,39 @@ def spec(name):
     if host.name not in app.hosts:
         raise app_spec.SpecError(f"apps:{name}:hosts: {host.name} is not one of them: ask {', '.join(app.hosts)}")
     return app_spec.plain(_resolved(fleet, app))
+
+
+def rollout(name):
+    """
+    Return the ids of the release of an app that is deployed and of the one that is being brought to its hosts just now.
+
+    :param name: the app's name
+    :return: ``{"deployed": ..., "in_progress": ...}``, each empty if there is none
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt web1 apps.rollout shop
+    """
+    fleet = _fleet()
+    return {
+        "deployed": "".join(release.id for release in fleet.app(name).releases),
+        "in_progress": fleet.rollouts.get(name, ""),
+    }
+
+
+def left_alone():
+    """
+    Return the names of the apps of this host that are in the middle of a rollout: it alone touches them meanwhile.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt web1 apps.left_alone
+    """
+    return [app.name for app in _apps_here() if app.name in _fleet().left_alone]
 
 
 def roles():

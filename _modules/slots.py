@@ -6,6 +6,7 @@ asked and ended as it was started, which its record tells: the pillar may want a
 Everything can be called again after a crash at any point: what is done is found done.
 """
 
+import json
 import logging
 import os
 import time
@@ -16,11 +17,12 @@ from pathlib import Path
 from salt.exceptions import CommandExecutionError
 
 import access_log
+import command
 import doors
+import host_timers
 import probe
 import slot_record
 import supervisor_rpc
-import warm_timer
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +48,11 @@ DRAIN = 2.0
 # would go on with those for as long again, and uWSGI 2.0.30 for ever. Then it is killed.
 END = 5.0
 CUT = 1.0
+
+# Seconds in which a master that is there has compiled a pillar, and after its watch window is over those in which what
+# watches a release has said what came of it.
+MASTER_ANSWERS = 30
+WATCH_ENDED = 10
 
 # Seconds after which the front has written down what became of a request.
 LOGGED = 0.5
@@ -107,7 +114,7 @@ def pending(slots, current, release, path, config_files):
     return {}
 
 
-def activate(slots, current, release, path, config_files, health, window, warm_requests, keep_warm=0):
+def activate(slots, current, release, path, config_files, health, window, warm_requests, keep_warm=0, confirm=0):
     """
     Give the traffic of this host to a release, and return what changed; see ``pending`` for the first arguments.
 
@@ -119,6 +126,7 @@ def activate(slots, current, release, path, config_files, health, window, warm_r
     :param window: seconds to watch the release after it has the traffic
     :param warm_requests: how many requests to warm it with: one for each thread of each worker
     :param keep_warm: seconds that the release before goes on running, for a way back; 0: until ``retire``
+    :param confirm: seconds after each of which the master is asked whether it still wants this; 0: never
     :raises CommandExecutionError: with the last lines of the app's log; the traffic is then where it was before
     """
     changes = pending(slots, current, release, path, config_files)
@@ -135,6 +143,7 @@ def activate(slots, current, release, path, config_files, health, window, warm_r
         slot, back = _idle(slots, before), before
         if not _is_warm(slot, release, path, config_files, health):
             _start_idle(slot, release, path, config_files, health, warm_requests)
+        _ask_master_later(slot, back, current, health, window, confirm)
         _give_traffic(slot, back)
     slot_record.point(current, path)
     _confirm(slot, back, current, release, health, window)
@@ -168,6 +177,7 @@ def revert(app, slot):
         slot_record.write(target, {**slot_record.read(target), "confirmed": True})
     if target:
         slot_record.point(current, os.path.realpath(target["link"]))
+    settle(app)
     for other in slots:
         if other != target:
             _stop_gracefully(other)
@@ -220,6 +230,51 @@ def expire(record, started, forget=False):
     if forget:
         _manager(found["slot"], "remove")
     return [f"{found['slot']['program']} was stopped", *cut]
+
+
+def confirm(record, app):
+    """
+    Ask the master whether it still wants the release that has the traffic, and return what was done, a sentence each.
+
+    The timer that ``activate`` has set calls this until it is settled. The traffic goes back to the release before if
+    the master has given the rollout up, is not reached, or cannot be asked: who has lost it must not stay on a release
+    of which nobody knows whether the others have it.
+
+    :param record: path of the slot's record
+    :param app: the app's name
+    """
+    found = slot_record.read({"record": record})
+    slot, back = found.get("slot"), found.get("back")
+    if not back or not slot_record.has_traffic(slot):
+        settle(app)
+        return []
+    if not found["confirmed"] and slot_record.since_flip(slot) < found["window"] + WATCH_ENDED:
+        return []
+    wanted = _asked_master(app)
+    if found["release"] == wanted["in_progress"]:
+        return []
+    settle(app)
+    if found["release"] == wanted["deployed"]:
+        return [f"{slot['program']}: the master has confirmed release {found['release']}"]
+    reason = wanted["reason"] or "the master has given the rollout up"
+    line = f"{slot['program']}: release {found['release']}: {reason}: the traffic goes back to where it was"
+    log.error(line)
+    slot_record.note(slot["log"], [line])
+    _go_back(slot, back, found["current"], found["health"])
+    return [line]
+
+
+def settle(app):
+    """
+    Ask the master no more whether it still wants the release of an app: the rollout has come to its end.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt web1 slots.settle shop
+    """
+    host_timers.stop(_timer(app))
 
 
 def _serving(slots):
@@ -363,13 +418,39 @@ def _change_front(now, before):
         raise
 
 
+def _ask_master_later(slot, back, current, health, window, seconds):
+    """Before the traffic goes there: have the master asked whether it still wants it, where there is a way back."""
+    if not seconds or not back or not slot_record.read(back):
+        return
+    way_back = {"back": back, "current": current, "health": health, "window": window}
+    slot_record.write(slot, {**slot_record.read(slot), **way_back})
+    app = slot_record.app(slot)
+    host_timers.start(_timer(app), seconds, __opts__["config_dir"], "slots.confirm", (slot["record"], app), again=True)
+
+
+def _asked_master(app):
+    """What the master's pillar says of an app just now: ``deployed``, ``in_progress``, and a ``reason`` if nothing."""
+    call = [host_timers.salt_call(), f"--config-dir={__opts__['config_dir']}", "--out=json", "apps.rollout", app]
+    try:
+        answer = json.loads(command.run(call, timeout=MASTER_ANSWERS))["local"]
+        return {"reason": "", **{key: answer[key] for key in ("deployed", "in_progress")}}
+    except (CommandExecutionError, ValueError, KeyError, TypeError) as error:
+        log.warning("%s: the master could not be asked: %s", app, error)
+        return {"reason": "the master is not reached", "deployed": "", "in_progress": ""}
+
+
+def _timer(app):
+    return f"slipway-confirm-{app}"
+
+
 def _keep_warm(slot, seconds):
     """Have the slot that served before ended later, by a timer; without one the next highstate does it."""
     before = slot_record.read(slot)
     forget = before["slot"]["manager"] != slot["manager"]
     try:
         arguments = (slot["record"], before["started"], forget)
-        warm_timer.start(slot["program"], max(seconds, slot["timeout"]), __opts__["config_dir"], arguments)
+        name, config = f"slipway-warm-{slot['program']}", __opts__["config_dir"]
+        host_timers.start(name, max(seconds, slot["timeout"]), config, "slots.expire", arguments)
     except CommandExecutionError as error:
         log.warning("%s: runs until the next highstate: %s", slot["program"], error)
 

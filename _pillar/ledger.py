@@ -10,13 +10,16 @@ What the ledger says is deployed, as the pillar key ``releases``: pull and push 
 """
 
 import ledger_file
+import lock_file
 
 
 def ext_pillar(minion_id, pillar, *args, **kwargs):
     """
-    ``{"releases": {app: {"id", "commit", "revision"}}}``: the key is always there, so that a host never falls back to
-    the pillar's own revision behind the ledger's back.
+    ``{"releases": {app: {"id", "commit", "revision"}}, "rollouts": {app: id}}``: the keys are always there, so that a
+    host never falls back to the pillar's own revision behind the ledger's back. ``rollouts`` are those of which the
+    process is alive and holds the lock.
 
     Raises CommandExecutionError if a ledger cannot be read: every state run then stops with the reason.
     """
-    return {"releases": ledger_file.deployed(ledger_file.folder(__opts__))}
+    folder = ledger_file.folder(__opts__)
+    return {"releases": ledger_file.deployed(folder), "rollouts": lock_file.rollouts(folder)}

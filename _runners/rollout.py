@@ -80,7 +80,8 @@ def lock(app, reason, seconds=3600):
         salt-run rollout.lock shop "the database is being moved" seconds=7200
     """
     folder, token = ledger_file.folder(__opts__), salt.utils.jid.gen_jid(__opts__)
-    lock_file.acquire(folder, _fleet().app(app).name, token, ledger_file.who(), str(reason), int(seconds))
+    name, who = _fleet().app(app).name, ledger_file.who()
+    lock_file.acquire(folder, name, token, who, str(reason), int(seconds), by_hand=True)
     return f"{app} is locked until {lock_file.show(folder, app)['expires']}"
 
 

@@ -6,7 +6,7 @@ import slot_record
 import state_result
 
 
-def active(name, release, path, slots, current, config_files, health, window, warm_requests, keep_warm):
+def active(name, release, path, slots, current, config_files, health, window, warm_requests, keep_warm, confirm=0):
     """
     Ensure that a release has the traffic, started with the config files as they are now.
 
@@ -24,6 +24,7 @@ def active(name, release, path, slots, current, config_files, health, window, wa
             - window: 10
             - warm_requests: 16
             - keep_warm: 300
+            - confirm: 60
             - watch:
               - file: shop-server
 
@@ -31,7 +32,7 @@ def active(name, release, path, slots, current, config_files, health, window, wa
     change predicts the restart. For real, a process is restarted because its files differ from those it started with.
     """
     where = (slots, current, release, path, config_files)
-    result = _active(name, where, release, (health, window, warm_requests, keep_warm))
+    result = _active(name, where, release, (health, window, warm_requests, keep_warm, confirm))
     # Salt puts the answer of mod_watch in the place of ours if nothing changed, a failure included.
     return {**result, "skip_watch": not (__opts__["test"] and result["result"])}
 
@@ -75,6 +76,8 @@ def retired(name, slots, keep_warm=0):
     """
     Ensure that only the slot that has the traffic runs a program; the others answer what they hold and stop.
 
+    name
+        The app's name. What asked the master whether it still wants the release (``confirm``) ends as well.
     keep_warm
         Seconds after the flip in which the slot that served before may still run.
 
@@ -86,6 +89,8 @@ def retired(name, slots, keep_warm=0):
             - slots: [...]
             - keep_warm: 300
     """
+    if not __opts__["test"]:
+        __salt__["slots.settle"](name)
     idle = __salt__["slots.leftovers"](slots, keep_warm)
     if not idle:
         return state_result.unchanged(name, "No other slot runs a program, or one that may still be warm")

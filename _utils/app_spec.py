@@ -58,7 +58,7 @@ def load(pillar, grains=None):
         for name, host in values["hosts"].items()
     )
     apps = tuple(_app(name, values, grains) for name in values["apps"])
-    return Fleet(hosts, apps, released="releases" in values, only=values.get("only", ""))
+    return Fleet(hosts, apps, released="releases" in values, only=values.get("only", ""), rollouts=values["rollouts"])
 
 
 def plain(app):
@@ -144,7 +144,7 @@ def _app(name, values, grains):
         web=web,
         variables=variables,
         health=_health(app["health"], host=app["domains"][0]),
-        rollout=_rollout(app["rollout"], hosts=len(app["hosts"])),
+        rollout=_rollout(app["rollout"], hosts=len(app["hosts"]), pushed=values.get("only") == name),
         tls=_tls(app, values["hosts"], grains.get("id")),
         database=_database(name, app, values),
         secrets=secrets,
@@ -205,9 +205,11 @@ def _health(health, host):
     return Health(**kept, statuses=(int(lowest), int(highest or lowest)), host=host)
 
 
-def _rollout(rollout, hosts):
+def _rollout(rollout, hosts, pushed):
+    """Only a master that pushes a release can be asked whether it still wants it."""
     wave = rollout.get("wave") or max(hosts - rollout["canary"], 1)
-    return Rollout(canary=rollout["canary"], wave=wave, watch=rollout["watch"])
+    confirm = rollout["confirm"] if pushed else 0
+    return Rollout(canary=rollout["canary"], wave=wave, watch=rollout["watch"], confirm=confirm)
 
 
 def _tls(app, hosts, id):

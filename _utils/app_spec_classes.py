@@ -188,11 +188,12 @@ class Health:
 
 @dataclasses.dataclass(frozen=True)
 class Rollout:
-    """How many hosts take a new release at once, first and then; ``watch`` in seconds."""
+    """How many hosts take a new release at once, first and then; ``watch`` and ``confirm`` in seconds."""
 
     canary: int
     wave: int
     watch: float
+    confirm: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -269,13 +270,19 @@ class Fleet:
     All hosts and all apps.
 
     ``released`` is true where the pillar says what is deployed (key ``releases``), ``only`` names the one app that a
-    deploy is about (empty: no deploy, or every app).
+    deploy is about (empty: no deploy, or every app), ``rollouts`` the releases that are being brought to hosts by app.
     """
 
     hosts: tuple
     apps: tuple
     released: bool
     only: str = ""
+    rollouts: Mapping = dataclasses.field(default_factory=dict)
+
+    @property
+    def left_alone(self):
+        """The names of the apps that only their rollout may touch, and this is not it."""
+        return () if self.only else tuple(self.rollouts)
 
     def host(self, name):
         """Return the host called ``name``; ``SpecError`` if the inventory has none."""

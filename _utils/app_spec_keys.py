@@ -184,6 +184,13 @@ ROLLOUT = (
         10,
         "How long a release is watched through the front door after it got the traffic. If it fails it is reverted.",
     ),
+    Key(
+        "confirm",
+        number("seconds", 0, 3600),
+        60,
+        "How often a host asks, until the deploy is recorded, whether the master still wants the release. If the master"
+        " is not reached, or the deploy was killed, the host goes back by itself. 0: never.",
+    ),
 )
 
 LIMITS = (
@@ -480,6 +487,13 @@ PILLAR = (
         mapping(APP_NAME, table(*RELEASE), "mapping of apps"),
         Derived("each app's `revision`"),
         "What is deployed, as the master's ledger gives it. If it is there, an app not in it is not released yet.",
+    ),
+    Key(
+        "rollouts",
+        mapping(APP_NAME, text("id of a release", r"[0-9a-f]{12}", "write its 12 digits"), "mapping of apps"),
+        {},
+        "The releases that deploys are bringing to hosts at this moment, as the master's ledger gives them: a highstate"
+        " leaves those apps alone.",
     ),
     Key(
         "only",

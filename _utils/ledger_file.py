@@ -53,8 +53,12 @@ def deployed(folder):
 
     Raises CommandExecutionError if a ledger cannot be read.
     """
-    ledgers = {file.stem: _load(file, EMPTY) for file in sorted(Path(folder).glob("*.json"))}
-    return {app: ledger["deployed"] for app, ledger in ledgers.items() if ledger["deployed"]}
+    return {app: ledger["deployed"] for app, ledger in ledgers(folder).items() if ledger["deployed"]}
+
+
+def ledgers(folder):
+    """``{app: ledger}`` of every app that has one. Raises CommandExecutionError if one cannot be read."""
+    return {file.stem: _load(file, EMPTY) for file in sorted(Path(folder).glob("*.json"))}
 
 
 def begin(folder, app, attempt):

@@ -2,9 +2,10 @@
 The lock of an app, a JSON file on the master: it has an owner, a reason and an expiry, so that it never blocks
 for ever.
 
-    {"owner": ..., "token": ..., "reason": ..., "since": ..., "expires": ...}
+    {"owner": ..., "token": ..., "reason": ..., "since": ..., "expires": ..., "process": ...}
 
-``token`` (the job's id) proves who may release it. Expired, it is taken over by the next one who asks.
+``token`` (the job's id) proves who may release it. Expired, it is taken over by the next one who asks. ``process`` is
+the one that works under it; empty if somebody locked the app by hand.
 """
 
 import contextlib
@@ -18,13 +19,20 @@ from salt.exceptions import CommandExecutionError
 
 import ledger_file
 
+BOOT = Path("/proc/sys/kernel/random/boot_id")
+
 
 def show(folder, app):
-    """The lock of an app, with ``expired``; {} if nobody holds it. Raises CommandExecutionError if it is unreadable."""
+    """
+    The lock of an app, with ``expired`` and ``dead`` (its process has ended); {} if nobody holds it.
+
+    Raises CommandExecutionError if it is unreadable.
+    """
     file = ledger_file.path(folder, app, "lock")
     try:
         lock = json.loads(file.read_bytes())
-        return lock | {"expired": datetime.fromisoformat(lock["expires"]) <= datetime.now(timezone.utc)}
+        expired = datetime.fromisoformat(lock["expires"]) <= datetime.now(timezone.utc)
+        return lock | {"expired": expired, "dead": not _is_alive(lock.get("process", ""))}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -33,7 +41,7 @@ def show(folder, app):
         ) from error
 
 
-def acquire(folder, app, token, owner, reason, seconds):
+def acquire(folder, app, token, owner, reason, seconds, by_hand=False):
     """
     Take the lock of an app, and return the expired one that was in the way, or {}.
 
@@ -43,6 +51,8 @@ def acquire(folder, app, token, owner, reason, seconds):
         For the people who read it.
     seconds
         After which others may take it over.
+    by_hand
+        Whether nothing runs under it: otherwise it is this process.
 
     Raises CommandExecutionError, with all of it and the way to release it, if somebody else holds it.
     """
@@ -52,6 +62,7 @@ def acquire(folder, app, token, owner, reason, seconds):
             raise CommandExecutionError(_refusal(app, held))
         since = datetime.now(timezone.utc)
         lock = {"owner": owner, "token": token, "reason": reason, "since": _text(since)}
+        lock["process"] = "" if by_hand else _process(os.getpid())
         lock["expires"] = _text(since + timedelta(seconds=seconds))
         ledger_file.write_json(ledger_file.path(folder, app, "lock"), lock)
         return held
@@ -72,6 +83,13 @@ def release(folder, app, token=""):
         return held
 
 
+def rollouts(folder):
+    """``{app: id}`` of the releases that are being brought to hosts by a process that is alive and holds the lock."""
+    found = {app: ledger["in_progress"] for app, ledger in ledger_file.ledgers(folder).items() if ledger["in_progress"]}
+    locks = {app: show(folder, app) for app in found}
+    return {app: found[app]["release"]["id"] for app, lock in locks.items() if _is_at_work(lock, found[app]["token"])}
+
+
 def is_held(folder, app, token):
     """Whether the lock of an app still belongs to ``token``: it may have expired and been taken over."""
     return show(folder, app).get("token") == token
@@ -90,10 +108,28 @@ def _alone(folder):
 
 
 def _refusal(app, held):
+    dead = "its process has ended" if held["dead"] else "if that job is dead"
     return (
         f"{app} is locked by {held['owner']} (job {held['token']}) since {held['since']} for: {held['reason']}. "
-        f"The lock expires at {held['expires']}; if that job is dead: salt-run rollout.unlock {app}"
+        f"The lock expires at {held['expires']}; {dead}: salt-run rollout.unlock {app}"
     )
+
+
+def _is_at_work(lock, token):
+    return bool(lock) and lock["token"] == token and not lock["expired"] and not lock["dead"]
+
+
+def _is_alive(process):
+    return not process or process == _process(int(process.split()[1]))
+
+
+def _process(pid):
+    """A process in words that no other one ever has: the boot, the id, and when it was started (proc(5), field 22)."""
+    try:
+        started = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
+    return f"{BOOT.read_text(encoding='utf-8').strip()} {pid} {started}"
 
 
 def _text(moment):

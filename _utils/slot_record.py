@@ -74,6 +74,11 @@ def started(slot):
     return read(slot).get("slot", slot)
 
 
+def app(slot):
+    """Return the name of the slot's app."""
+    return slot["program"].removesuffix(f"-{slot['name']}")
+
+
 def write(slot, record):
     """Note what the slot is started with."""
     atomic_file.write(slot["record"], json.dumps(record, indent=1).encode() + b"\n")

@@ -15,6 +15,7 @@ include:
     - window: {{ app.rollout.watch }}
     - warm_requests: {{ app.web.warm_requests }}
     - keep_warm: {{ app.keep_warm }}
+    - confirm: {{ app.rollout.confirm }}
     - require:
       - slot: {{ app.name }}-links
       - file: {{ app.name }}-logs

@@ -13,6 +13,12 @@ include:
   - app.activate
   - app.retire
 
+{% for name in salt['apps.left_alone']() %}
+{{ name }}-left-alone:
+  test.show_notification:
+    - text: a rollout is bringing a release of {{ name }} to its hosts; nothing else of it is touched meanwhile
+{% endfor %}
+
 # Here the stages run one after the other, and each needs the one before. An orchestration applies them one by one,
 # because it has all hosts wait between them.
 extend: {

@@ -122,3 +122,37 @@ def test_one_server_serves_its_app_and_its_database(apps):
 
 def test_proxies_are_the_balancers(apps):
     assert apps("web1", "many").proxies() == ["10.0.0.10", "10.0.0.9"]
+
+
+def in_rollout(apps, **more):
+    module = apps("web1")
+    module.__pillar__ = {**module.__pillar__, "rollouts": {"shop": "1a2b3c4d5e6f"}, **more}
+    return module
+
+
+def test_an_app_in_the_middle_of_a_rollout_is_left_alone_by_all_else(apps):
+    module = in_rollout(apps)
+    assert "shop" not in [spec["name"] for spec in module.specs()]
+    assert module.left_alone() == ["shop"]
+    assert module.spec("shop")["name"] == "shop"
+
+
+def test_the_rollout_itself_sees_its_app(apps):
+    module = in_rollout(apps, only="shop")
+    assert [spec["name"] for spec in module.specs()] == ["shop"]
+    assert module.left_alone() == []
+
+
+def test_a_host_is_told_what_is_deployed_and_what_is_on_its_way(apps):
+    release = {**RELEASE, "revision": "v1"}
+    module = in_rollout(apps, releases={"shop": release})
+    assert module.rollout("shop") == {"deployed": RELEASE["id"], "in_progress": "1a2b3c4d5e6f"}
+    module.__pillar__ = {**module.__pillar__, "releases": {}, "rollouts": {}}
+    assert module.rollout("shop") == {"deployed": "", "in_progress": ""}
+
+
+def test_only_a_release_that_is_pushed_is_to_be_confirmed_by_the_master(apps):
+    module = apps("web1")
+    assert module.spec("shop")["rollout"]["confirm"] == 0
+    module.__pillar__ = {**module.__pillar__, "only": "shop"}
+    assert module.spec("shop")["rollout"]["confirm"] == 60

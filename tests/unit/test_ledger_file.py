@@ -98,9 +98,9 @@ def test_the_file_is_not_for_everybody(tmp_path):
 
 def test_the_pillar_always_says_what_is_released(load, tmp_path):
     module = load("_pillar/ledger.py", slipway_dir=str(tmp_path))
-    assert module.ext_pillar("web1", {}, {}) == {"releases": {}}
+    assert module.ext_pillar("web1", {}, {}) == {"releases": {}, "rollouts": {}}
     deploy(tmp_path, V1)
-    assert module.ext_pillar("web1", {}, {}) == {"releases": {"shop": V1}}
+    assert module.ext_pillar("web1", {}, {}) == {"releases": {"shop": V1}, "rollouts": {}}
 
 
 def test_the_runner_shows_the_ledger(load, tmp_path):

@@ -45,6 +45,8 @@ def rollout(load, tmp_path):
             "_states/rollout.py", salt={"saltutil.cmd": hosts.cmd}, test=test, slipway_dir=folder, file_roots=roots
         )
         module.__running__, module.__orchestration_jid__ = running or {}, jid
+        module.told = []
+        module.rollout_events.fire = lambda opts, token, *told, **more: module.told.append(told)
         module.folder = folder
         return module
 

@@ -1,9 +1,11 @@
 """Slots with a Supervisor of our own that starts real servers: each release folder says how its server behaves."""
 
+import json
 import os
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 from unittest.mock import create_autospec
 
@@ -122,8 +124,12 @@ class App:
         self.module.FRONT_DOOR = self.live
         self.module.STARTING_INTERVAL = self.module.WATCH_INTERVAL = 0.02
         self.module.DRAIN = 0.05
-        self.timers = []
-        self.module.warm_timer.start = lambda *arguments: self.timers.append(arguments)
+        self.timers, self.stopped = [], []
+        self.module.host_timers.start = lambda *arguments, **again: self.timers.append(arguments)
+        self.module.host_timers.stop = self.stopped.append
+        # What the master says of the app to whom it asks; None: it is not reached.
+        self.master = {"deployed": "r1", "in_progress": "r2"}
+        self.module.command = types.SimpleNamespace(run=self._ask_master)
         self.window = 0.1
 
     def _slot(self, name):
@@ -144,8 +150,20 @@ class App:
     def where(self, id):
         return self.slots, self.current, id, str(self.folder / "releases" / id), [str(self.config)]
 
-    def activate(self, id, keep_warm=0):
-        return self.module.activate(*self.where(id), self.health, self.window, 4, keep_warm)
+    def _ask_master(self, argv, timeout):
+        if self.master is None:
+            raise CommandExecutionError("salt-call: no end after 30 seconds, so it was stopped")
+        assert argv[-2:] == ["apps.rollout", "shop"]
+        return json.dumps({"local": self.master})
+
+    def activate(self, id, keep_warm=0, confirm=0):
+        return self.module.activate(*self.where(id), self.health, self.window, 4, keep_warm, confirm)
+
+    def confirm(self):
+        """The timer that the last ``activate`` has set runs out."""
+        (name, _, _, function, arguments) = self.timers[-1]
+        assert (name, function) == ("slipway-confirm-shop", "slots.confirm")
+        return self.module.confirm(*map(str, arguments))
 
     def manage(self, manager):
         """The pillar wants another process manager from now on."""
@@ -553,8 +571,8 @@ def test_a_warm_slot_is_not_retired_before_its_time(app):
 def test_a_warm_slot_ends_when_its_timer_runs_out(app):
     app.activate("r1")
     app.activate("r2", keep_warm=300)
-    (program, seconds, _, arguments), *more = app.timers
-    assert (program, seconds, more) == ("shop-blue", 300, [])
+    (name, seconds, _, function, arguments), *more = app.timers
+    assert (name, seconds, function, more) == ("slipway-warm-shop-blue", 300, "slots.expire", [])
     assert app.module.expire(*arguments) == []
     app.wait(300)
     assert app.module.expire(*map(str, arguments[:2])) == ["shop-blue was stopped"]
@@ -570,7 +588,7 @@ def test_a_warm_slot_lives_at_least_as_long_as_a_request_may(app):
 def test_a_timer_that_runs_out_late_stops_nothing_that_serves_or_was_started_anew(app):
     app.activate("r1")
     app.activate("r2", keep_warm=300)
-    arguments = app.timers[0][3]
+    arguments = app.timers[0][4]
     app.activate("r1", keep_warm=300)
     assert app.module.expire(*arguments) == []
     app.release("r3")
@@ -598,7 +616,7 @@ def test_the_timer_of_a_slot_of_the_manager_before_makes_that_one_forget_it(app)
     app.manage("systemd")
     app.activate("r1", keep_warm=300)
     app.wait(300)
-    app.module.expire(*app.timers[0][3])
+    app.module.expire(*app.timers[0][4])
     assert app.supervisor.sections == {}
     assert app.module.leftovers(app.slots) == []
 
@@ -680,3 +698,85 @@ def test_a_slot_that_was_stopped_does_not_stand_by(app):
     app.activate("r2")
     app.module.retire(app.slots)
     assert app.leads_to(app.standby) == "none"
+
+
+def test_a_host_asks_the_master_whether_it_still_wants_the_release_only_if_it_was_pushed_and_there_is_a_way_back(app):
+    app.activate("r1", confirm=60)
+    app.activate("r2")
+    assert app.timers == []
+    app.release("r3")
+    app.activate("r3", confirm=60)
+    [(name, seconds, *_)] = app.timers
+    assert (name, seconds) == ("slipway-confirm-shop", 60)
+
+
+def test_as_long_as_the_rollout_goes_on_nothing_is_done(app):
+    app.activate("r1")
+    app.activate("r2", confirm=60)
+    assert app.confirm() == []
+    assert (app.serving(), app.stopped) == (("green", "r2"), [])
+
+
+def test_a_release_that_was_recorded_is_confirmed_and_nobody_asks_again(app):
+    app.activate("r1")
+    app.activate("r2", confirm=60)
+    app.master = {"deployed": "r2", "in_progress": ""}
+    assert app.confirm() == ["shop-green: the master has confirmed release r2"]
+    assert (app.serving(), app.stopped) == (("green", "r2"), ["slipway-confirm-shop"])
+
+
+@pytest.mark.parametrize(
+    ("master", "reason"),
+    [
+        ({"deployed": "r1", "in_progress": ""}, "the master has given the rollout up"),
+        ({"deployed": "r1", "in_progress": "r3"}, "the master has given the rollout up"),
+        (None, "the master is not reached"),
+    ],
+)
+def test_a_host_whose_rollout_was_given_up_or_that_lost_its_master_goes_back_by_itself(app, master, reason):
+    app.activate("r1")
+    app.activate("r2", keep_warm=300, confirm=60)
+    app.timers = app.timers[:1]
+    app.master = master
+    (said,) = app.confirm()
+    assert said == f"shop-green: release r2: {reason}: the traffic goes back to where it was"
+    assert said in Path(app.slots[1]["log"]).read_text()
+    assert (app.serving(), app.running()) == (("blue", "r1"), ["shop-blue"])
+    assert app.stopped == ["slipway-confirm-shop"]
+
+
+def test_the_release_before_is_started_again_if_it_has_ended_meanwhile(app):
+    app.activate("r1")
+    app.activate("r2", confirm=60)
+    app.module.retire(app.slots)
+    app.master = None
+    app.confirm()
+    assert (app.serving(), app.running()) == (("blue", "r1"), ["shop-blue"])
+
+
+def test_while_a_release_is_watched_the_watch_decides_and_after_a_killed_one_the_master(app):
+    app.activate("r1")
+    app.activate("r2", confirm=60)
+    slot_record.write(app.slots[1], {**slot_record.read(app.slots[1]), "confirmed": False})
+    app.master = None
+    assert app.confirm() == []
+    app.wait(app.window + app.module.WATCH_ENDED)
+    assert app.confirm() != []
+    assert app.serving() == ("blue", "r1")
+
+
+def test_a_timer_that_is_late_asks_nobody_and_ends(app):
+    app.activate("r1")
+    app.activate("r2", confirm=60)
+    app.module.revert("shop", "blue")
+    app.master = None
+    app.stopped.clear()
+    assert (app.confirm(), app.stopped) == ([], ["slipway-confirm-shop"])
+    assert app.serving() == ("blue", "r1")
+
+
+def test_a_revert_by_the_master_ends_the_questions(app):
+    app.activate("r1")
+    app.activate("r2", confirm=60)
+    app.module.revert("shop", "blue")
+    assert app.stopped == ["slipway-confirm-shop"]
