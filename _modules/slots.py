@@ -49,9 +49,7 @@ DRAIN = 2.0
 END = 5.0
 CUT = 1.0
 
-# Seconds in which a master that is there has compiled a pillar, and after its watch window is over those in which what
-# watches a release has said what came of it.
-MASTER_ANSWERS = 30
+# Seconds after the end of its watch window in which what watches a release has said what came of it.
 WATCH_ENDED = 10
 
 # Seconds after which the front has written down what became of a request.
@@ -126,7 +124,7 @@ def activate(slots, current, release, path, config_files, health, window, warm_r
     :param window: seconds to watch the release after it has the traffic
     :param warm_requests: how many requests to warm it with: one for each thread of each worker
     :param keep_warm: seconds that the release before goes on running, for a way back; 0: until ``retire``
-    :param confirm: seconds after each of which the master is asked whether it still wants this; 0: never
+    :param confirm: seconds without an answer of the master after which this host goes back by itself; 0: it stays
     :raises CommandExecutionError: with the last lines of the app's log; the traffic is then where it was before
     """
     changes = pending(slots, current, release, path, config_files)
@@ -158,7 +156,8 @@ def revert(app, slot):
 
     Its program is started and proved first if it was stopped. Then what ran in the other slot is stopped.
 
-    :param slot: the name of the slot that had the traffic before; empty where there was none: then nothing serves
+    :param slot: the name of the slot that had the traffic before; empty where there was none: then nothing serves. Or
+        one for each host, ``{host: slot}``, so that all hosts go back at once
 
     CLI Example:
 
@@ -168,7 +167,7 @@ def revert(app, slot):
     """
     spec = __salt__["apps.spec"](app)
     slots, current = spec["slots"], spec["paths"]["current"]
-    target = _named(slots, slot)
+    target = _named(slots, slot[__opts__["id"]] if isinstance(slot, dict) else slot)
     if target is None:
         _take_traffic_away(slots[0], current)
     elif slot_record.active(slots) != target or _state(target) not in ALIVE:
@@ -250,7 +249,7 @@ def confirm(record, app):
         return []
     if not found["confirmed"] and slot_record.since_flip(slot) < found["window"] + WATCH_ENDED:
         return []
-    wanted = _asked_master(app)
+    wanted = _asked_master(app, found["patience"])
     if found["release"] == wanted["in_progress"]:
         return []
     settle(app)
@@ -419,20 +418,24 @@ def _change_front(now, before):
 
 
 def _ask_master_later(slot, back, current, health, window, seconds):
-    """Before the traffic goes there: have the master asked whether it still wants it, where there is a way back."""
+    """
+    Before the traffic goes there: have the master asked whether it still wants it, where there is a way back.
+
+    Half of the seconds pass between two questions, and each has the other half for its answer.
+    """
     if not seconds or not back or not slot_record.read(back):
         return
-    way_back = {"back": back, "current": current, "health": health, "window": window}
+    way_back = {"back": back, "current": current, "health": health, "window": window, "patience": seconds / 2}
     slot_record.write(slot, {**slot_record.read(slot), **way_back})
-    app = slot_record.app(slot)
-    host_timers.start(_timer(app), seconds, __opts__["config_dir"], "slots.confirm", (slot["record"], app), again=True)
+    app, config = slot_record.app(slot), __opts__["config_dir"]
+    host_timers.start(_timer(app), seconds / 2, config, "slots.confirm", (slot["record"], app), again=True)
 
 
-def _asked_master(app):
+def _asked_master(app, patience):
     """What the master's pillar says of an app just now: ``deployed``, ``in_progress``, and a ``reason`` if nothing."""
     call = [host_timers.salt_call(), f"--config-dir={__opts__['config_dir']}", "--out=json", "apps.rollout", app]
     try:
-        answer = json.loads(command.run(call, timeout=MASTER_ANSWERS))["local"]
+        answer = json.loads(command.run(call, timeout=patience))["local"]
         return {"reason": "", **{key: answer[key] for key in ("deployed", "in_progress")}}
     except (CommandExecutionError, ValueError, KeyError, TypeError) as error:
         log.warning("%s: the master could not be asked: %s", app, error)

@@ -1,15 +1,23 @@
 """
-What the runner ``rollout`` answers, for people: rows as a table, and below it why a rollout failed.
-
-With ``--out=json`` programs get the same as data.
+What the runner ``rollout`` answers, for people: rows as a table in the order of their keys (Salt's own sorts them), and
+below it why a rollout failed. With ``--out=json`` programs get the same as data.
 """
 
-import tables
+GAP = "  "
 
 
 def output(data, **kwargs):
     """The text of rows, or of ``{"hosts": rows, "reason": text}``."""
     if not isinstance(data, dict):
-        return tables.table(data)
-    parts = [tables.table(data["hosts"]) if data["hosts"] else "", data["reason"]]
-    return "\n".join(part for part in parts if part)
+        return _table(data) or "there is nothing to show"
+    return "\n".join(part for part in (_table(data["hosts"]), data["reason"]) if part)
+
+
+def _table(rows):
+    """The lines of a table of dictionaries that have the same keys; empty if there are none."""
+    if not rows:
+        return ""
+    lines = [[key.capitalize() for key in rows[0]], *([str(value) for value in row.values()] for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    padded = (GAP.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
+    return "\n".join(line.rstrip() for line in padded)

@@ -22,6 +22,8 @@ import steps
 # Seconds. Logs and times of the ledger that differ more than this mislead; hosts with NTP differ by milliseconds.
 CLOCK_SKEW = 5
 
+SILENT = "it does not answer"
+
 # Seconds that a state run waits for another one on the same host: a highstate that the host began by itself.
 QUEUE = 60
 
@@ -223,15 +225,41 @@ def backed_up(name, host, questions, databases, label):
 
 
 @_step
-def recorded(name, app, release, result=ledger_file.DEPLOYED):
+def confirmed(name, app, hosts, release):
+    """
+    Ensure that every host still serves the release after the last one got it: one may have lost the master meanwhile.
+
+    .. code-block:: yaml
+
+        confirm:
+          rollout.confirmed:
+            - app: shop
+            - hosts: [web1, web2]
+            - release: {id: 1a2b3c4d5e6f, commit: 1a2b..., revision: v1}
+    """
+    if __opts__["test"]:
+        return state_result.unchanged(name, "every host would be asked whether it still serves the release")
+    serving, problems = _ask(hosts, "slots.serving", app)
+    others = {host: served for host, served in serving.items() if served["release"] != release["id"]}
+    problems |= {host: f"it serves {_served(served)} again" for host, served in others.items()}
+    if problems:
+        raise CommandExecutionError(_lines(problems))
+    return state_result.unchanged(name, f"every host serves {_title(release)}")
+
+
+@_step
+def recorded(name, app, hosts, release, result=ledger_file.DEPLOYED):
     """
     Ensure that the ledger says that ``release`` is deployed. A deploy that changed no host leaves no entry.
+
+    From then on no host goes back by itself: what the ledger says is what they ask for.
 
     .. code-block:: yaml
 
         record:
           rollout.recorded:
             - app: shop
+            - hosts: [web1, web2]
             - release: {id: 1a2b3c4d5e6f, commit: 1a2b..., revision: v1}
             - result: deployed
     """
@@ -245,6 +273,8 @@ def recorded(name, app, release, result=ledger_file.DEPLOYED):
         return state_result.would(name, changes, f"{_title(release)} would be recorded")
     _must_hold(app)
     ledger_file.succeed(_folder(), app, steps.seconds(__running__), steps.applied(__running__), result)
+    # One that does not hear this learns it from the ledger.
+    _ask(hosts, "slots.settle", app)
     return state_result.changed(name, changes, f"{_title(release)} is deployed")
 
 
@@ -314,13 +344,14 @@ def _revert(app, before):
     """Bring each host back to the slot it served before; what came of it, as lines."""
     serving, problems = _ask(before, "slots.serving", app)
     moved = {host: before[host] for host in serving if serving[host]["slot"] != before[host]["slot"]}
-    slots = sorted({served["slot"] for served in moved.values()})
-    for slot in slots:
-        hosts = [host for host, served in moved.items() if served["slot"] == slot]
-        problems |= _ask(hosts, "slots.revert", app, slot)[1]
+    problems |= _ask(moved, "slots.revert", app, {host: served["slot"] for host, served in moved.items()})[1]
     back = [f"{host} serves {_served(moved[host])} again" for host in moved if host not in problems]
-    lost = [f"{host} was NOT brought back to {_served(before[host])}: {problems[host]}" for host in problems]
+    lost = [f"{host} was NOT brought back to {_served(before[host])}: {_left(problems[host])}" for host in problems]
     return [*back, *lost] or [f"every host of {app} still serves what it served before"]
+
+
+def _left(problem):
+    return f"{problem}; it goes back by itself when it asks for us (rollout:confirm)" if problem == SILENT else problem
 
 
 def _sync(hosts):
@@ -362,7 +393,7 @@ def _ask(hosts, function, *args, **kwargs):
     for host in hosts:
         answer = answers.get(host, {})
         if "ret" not in answer:
-            problems[host] = "it does not answer"
+            problems[host] = SILENT
         elif answer.get("retcode") or answer["ret"] is False:
             problems[host] = str(answer["ret"]).removeprefix("ERROR: ")
         else:

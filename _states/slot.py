@@ -76,8 +76,6 @@ def retired(name, slots, keep_warm=0):
     """
     Ensure that only the slot that has the traffic runs a program; the others answer what they hold and stop.
 
-    name
-        The app's name. What asked the master whether it still wants the release (``confirm``) ends as well.
     keep_warm
         Seconds after the flip in which the slot that served before may still run.
 
@@ -89,8 +87,6 @@ def retired(name, slots, keep_warm=0):
             - slots: [...]
             - keep_warm: 300
     """
-    if not __opts__["test"]:
-        __salt__["slots.settle"](name)
     idle = __salt__["slots.leftovers"](slots, keep_warm)
     if not idle:
         return state_result.unchanged(name, "No other slot runs a program, or one that may still be warm")

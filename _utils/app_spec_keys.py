@@ -188,8 +188,9 @@ ROLLOUT = (
         "confirm",
         number("seconds", 0, 3600),
         60,
-        "How often a host asks, until the deploy is recorded, whether the master still wants the release. If the master"
-        " is not reached, or the deploy was killed, the host goes back by itself. 0: never.",
+        "A host that has a new release asks, until the deploy is recorded, whether the master still wants it. If it has"
+        " no answer for that long, or the deploy was killed, it goes back by itself; 0: it stays. Longer for hundreds"
+        " of hosts: each asks twice in that time.",
     ),
 )
 

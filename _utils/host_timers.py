@@ -28,7 +28,9 @@ def start(name, seconds, config, function, arguments, again=False):
     :raises CommandExecutionError: on a host without systemd
     """
     stop(name)
-    when = [f"--on-active={seconds}", *([f"--on-unit-inactive={seconds}"] if again else [])]
+    # Without it systemd is a minute late where that saves it work.
+    when = [f"--on-active={seconds}", "--timer-property=AccuracySec=1s"]
+    when += [f"--on-unit-inactive={seconds}"] if again else []
     call = [salt_call(), "--local", f"--config-dir={config}", function, *map(str, arguments)]
     command.run(["systemd-run", "--quiet", "--collect", f"--unit={name}", *when, *call])
 

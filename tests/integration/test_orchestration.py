@@ -32,7 +32,8 @@ def test_a_deploy_runs_its_steps_in_order_and_the_canary_goes_first(fleet):
     log = fleet.log("resolve", "preflight")
     assert sorted(log[:2]) == ["stage web1", "stage web2"]
     assert log[2:7] == ["pending web1", "dump db1", "migrate web1", "activate web1", "activate web2"]
-    assert sorted(log[7:]) == ["retire web1", "retire web2"]
+    assert sorted(log[7:9]) == ["settle web1", "settle web2"]
+    assert sorted(log[9:]) == ["retire web1", "retire web2"]
     assert fleet.serving() == ["two", "two"]
 
 
@@ -79,6 +80,15 @@ def test_a_host_that_fails_in_a_later_wave_brings_the_earlier_ones_back(fleet):
     assert fleet.log(*QUESTIONS)[-1] == "revert web1"
     assert f"web1 serves {release('one')['id']} again" in comment(done)
     assert comment(done).endswith("  frame 29\nImportError: no x")
+
+
+def test_a_host_that_went_back_by_itself_brings_all_of_them_back(fleet):
+    fleet.script("web1", activate={"goes_back": True})
+    done = fleet.deploy("two")
+    assert done.returncode == 1
+    assert comment(done).endswith(f"the step confirm failed: web1: it serves {release('one')['id']} again")
+    assert fleet.serving() == ["one", "one"]
+    assert fleet.ledger()["deployed"] == {}
 
 
 def test_a_failed_deploy_is_in_the_ledger_with_its_reason_and_the_release_before_is_still_deployed(fleet):

@@ -159,10 +159,27 @@ def test_hosts_that_moved_are_brought_back_and_the_reason_ends_the_comment(rollo
     in_progress(module, {"web1": BLUE, "web2": BLUE})
     ret = module.finished("finish", ["shop"])
     assert ret["result"] is False
-    assert ("slots.revert", ("web1",), "shop", "blue") in hosts.asked
+    assert ("slots.revert", ("web1",), "shop", {"web1": "blue"}) in hosts.asked
     assert ret["comment"].endswith("web2 failed at the step activate-2: shop-web: boom\nImportError: no x")
     assert ledger_file.read(module.folder, "shop")["history"][-1]["phases"] == {"activate-1": 1.5, "activate-2": 1.5}
     assert lock_file.show(module.folder, "shop") == {}
+
+
+def test_hosts_that_served_from_different_slots_go_back_at_once(rollout):
+    hosts = Hosts(slots_serving=lambda host: GREEN if host == "web1" else BLUE, slots_revert=BLUE)
+    module = rollout(hosts, step(1, "activate-2", False, on_hosts(web2="boom")))
+    in_progress(module, {"web1": BLUE, "web2": GREEN})
+    module.finished("finish", ["shop"])
+    reverts = [asked for asked in hosts.asked if asked[0] == "slots.revert"]
+    assert reverts == [("slots.revert", ("web1", "web2"), "shop", {"web1": "blue", "web2": "green"})]
+
+
+def test_a_host_that_does_not_answer_is_said_to_go_back_by_itself(rollout):
+    hosts = Hosts(slots_serving=lambda host: None if host == "web2" else BLUE, slots_revert=BLUE)
+    module = rollout(hosts, step(1, "activate-2", False, {"ret": {"web2": False}}))
+    in_progress(module, {"web1": BLUE, "web2": BLUE})
+    comment = module.finished("finish", ["shop"])["comment"]
+    assert "web2 was NOT brought back to old: it does not answer; it goes back by itself" in comment
 
 
 def test_a_host_that_served_nothing_before_serves_nothing_again(rollout):
@@ -185,13 +202,13 @@ def test_a_lock_of_somebody_else_is_neither_released_nor_are_his_hosts_touched(r
 def test_who_lost_the_lock_records_nothing(rollout):
     module = rollout(jid="2")
     in_progress(module, {"web1": BLUE})
-    assert module.recorded("record", "shop", V1)["result"] is False
+    assert module.recorded("record", "shop", ["web1"], V1)["result"] is False
     assert ledger_file.read(module.folder, "shop")["deployed"] == {}
 
 
 def test_test_mode_says_that_a_release_would_be_recorded(rollout):
     module = rollout(test=True)
-    ret = module.recorded("record", "shop", V1)
+    ret = module.recorded("record", "shop", ["web1"], V1)
     assert (ret["result"], ret["changes"]) == (None, {"deployed": {"old": {}, "new": V1}})
 
 

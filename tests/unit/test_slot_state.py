@@ -62,7 +62,7 @@ def test_in_test_mode_a_config_file_that_would_change_predicts_a_restart(state):
 
 
 def test_no_idle_program_is_unchanged(state):
-    assert state(leftovers=[], settle=None).retired("shop", [])["changes"] == {}
+    assert state(leftovers=[]).retired("shop", [])["changes"] == {}
 
 
 def test_in_test_mode_an_idle_program_would_be_stopped(state):
@@ -71,5 +71,5 @@ def test_in_test_mode_an_idle_program_would_be_stopped(state):
 
 
 def test_an_idle_program_is_stopped(state):
-    result = state(leftovers=["shop-blue"], retire=[], settle=None).retired("shop", [])
+    result = state(leftovers=["shop-blue"], retire=[]).retired("shop", [])
     assert (result["result"], list(result["changes"])) == (True, ["shop-blue"])

@@ -152,7 +152,7 @@ class App:
 
     def _ask_master(self, argv, timeout):
         if self.master is None:
-            raise CommandExecutionError("salt-call: no end after 30 seconds, so it was stopped")
+            raise CommandExecutionError("salt-call: no end after 10 seconds, so it was stopped")
         assert argv[-2:] == ["apps.rollout", "shop"]
         return json.dumps({"local": self.master})
 
@@ -707,7 +707,7 @@ def test_a_host_asks_the_master_whether_it_still_wants_the_release_only_if_it_wa
     app.release("r3")
     app.activate("r3", confirm=60)
     [(name, seconds, *_)] = app.timers
-    assert (name, seconds) == ("slipway-confirm-shop", 60)
+    assert (name, seconds) == ("slipway-confirm-shop", 30)
 
 
 def test_as_long_as_the_rollout_goes_on_nothing_is_done(app):

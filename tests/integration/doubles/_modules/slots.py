@@ -12,8 +12,14 @@ def status(app):
     return {**serving(app), "since": "", "server": "gunicorn", "answer": "well"}
 
 
+def settle(app):
+    """As the original."""
+    __salt__["doubles.act"]("settle")
+
+
 def revert(app, slot):
     """As the original."""
+    slot = slot[__opts__["id"]]
     __salt__["doubles.act"]("revert", slot=slot)
     __salt__["doubles.serve"](slot, __salt__["doubles.served_by"](slot))
     return serving(app)

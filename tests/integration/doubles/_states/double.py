@@ -14,7 +14,7 @@ def done(name, step, release):
         role = __salt__["doubles.act"](step, release=release)
     except CommandExecutionError as error:
         return {"name": name, "result": False, "changes": {}, "comment": str(error)}
-    if step == "activate" and changes:
+    if step == "activate" and changes and "goes_back" not in role:
         __salt__["doubles.serve"]("green" if served["slot"] == "blue" else "blue", release)
     if "applied" in role:
         changes["applied"] = role["applied"]

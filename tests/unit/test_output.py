@@ -1,0 +1,26 @@
+"""What people read of the runner `rollout`."""
+
+import pytest
+
+ROW = {"host": "web1", "answer": "well"}
+
+
+@pytest.fixture
+def output(load):
+    return load("_output/rollout.py").output
+
+
+def test_columns_keep_the_order_of_the_keys_and_are_as_wide_as_their_longest_cell(output):
+    rows = [{"host": "web1", "release": "1a2b"}, {"host": "balancer1", "release": ""}]
+    assert output(rows) == "Host       Release\nweb1       1a2b\nbalancer1"
+
+
+def test_no_row_is_a_sentence(output):
+    assert output([]) == "there is nothing to show"
+
+
+def test_the_outcome_of_a_rollout_is_the_table_and_then_the_reason(output):
+    assert output({"hosts": [ROW], "reason": "", "result": "done", "retcode": 0}) == "Host  Answer\nweb1  well"
+    failed = {"hosts": [ROW], "reason": "web1 failed:\nImportError", "result": "failed", "retcode": 1}
+    assert output(failed) == "Host  Answer\nweb1  well\nweb1 failed:\nImportError"
+    assert output({**failed, "hosts": []}) == "web1 failed:\nImportError"
