@@ -20,6 +20,7 @@ import doors
 import probe
 import slot_record
 import supervisor_rpc
+import traffic
 import warm_timer
 
 log = logging.getLogger(__name__)
@@ -116,7 +117,7 @@ def activate(slots, current, release, path, config_files, health, window, warm_r
     the traffic but whose program died is started where it is, because that ends the outage soonest.
 
     :param health: how to ask the app (``apps.spec``: ``health``)
-    :param window: seconds to watch the release after it has the traffic
+    :param window: how to watch the release after it has the traffic (``apps.spec``: ``rollout:watch``)
     :param warm_requests: how many requests to warm it with: one for each thread of each worker
     :param keep_warm: seconds that the release before goes on running, for a way back; 0: until ``retire``
     :raises CommandExecutionError: with the last lines of the app's log; the traffic is then where it was before
@@ -410,8 +411,9 @@ def _go_back(failed, back, current, health):
 
 
 def _watch(slot, release, health, window):
-    """Raise if within ``window`` seconds the process ends, or the front door answers badly twice in a row."""
-    faults, pid, end = [], None, time.monotonic() + window
+    """Raise if in the window the process ends, the front door answers badly twice in a row, or users fare worse."""
+    users = traffic.Watch(slot_record.started(slot), slot_record.flipped(slot), window)
+    faults, pid, end = [], None, time.monotonic() + window["seconds"]
     # The window does not end on a bad answer: the next one decides.
     while faults or time.monotonic() < end:
         pid = _same_process(slot, pid)
@@ -420,6 +422,8 @@ def _watch(slot, release, health, window):
         if len(faults) == WATCH_FAULTS:
             raise CommandExecutionError(f"{WATCH_FAULTS} bad answers in a row at the front door {FRONT_DOOR}: {fault}")
         time.sleep(WATCH_INTERVAL)
+        if worse := users.fault():
+            raise CommandExecutionError(worse)
 
 
 def _await_good_answers(slot, release, path, health):

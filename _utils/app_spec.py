@@ -25,6 +25,7 @@ from app_spec_classes import (
     Source,
     SpecError,
     Tls,
+    Watch,
 )
 
 # What the spec holds just as the pillar says it.
@@ -207,7 +208,8 @@ def _health(health, host):
 
 def _rollout(rollout, hosts):
     wave = rollout.get("wave") or max(hosts - rollout["canary"], 1)
-    return Rollout(canary=rollout["canary"], wave=wave, watch=rollout["watch"])
+    watch = Watch(seconds=rollout["watch"], errors=rollout["errors"], slowdown=rollout["slowdown"])
+    return Rollout(canary=rollout["canary"], wave=wave, watch=watch)
 
 
 def _tls(app, hosts, id):
