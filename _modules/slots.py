@@ -23,6 +23,7 @@ import host_timers
 import probe
 import slot_record
 import supervisor_rpc
+import traffic
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +122,7 @@ def activate(slots, current, release, path, config_files, health, window, warm_r
     the traffic but whose program died is started where it is, because that ends the outage soonest.
 
     :param health: how to ask the app (``apps.spec``: ``health``)
-    :param window: seconds to watch the release after it has the traffic
+    :param window: how to watch the release after it has the traffic (``apps.spec``: ``rollout:watch``)
     :param warm_requests: how many requests to warm it with: one for each thread of each worker
     :param keep_warm: seconds that the release before goes on running, for a way back; 0: until ``retire``
     :param confirm: seconds without an answer of the master after which this host goes back by itself; 0: it stays
@@ -425,7 +426,13 @@ def _ask_master_later(slot, back, current, health, window, seconds):
     """
     if not seconds or not back or not slot_record.read(back):
         return
-    way_back = {"back": back, "current": current, "health": health, "window": window, "patience": seconds / 2}
+    way_back = {
+        "back": back,
+        "current": current,
+        "health": health,
+        "window": window["seconds"],
+        "patience": seconds / 2,
+    }
     slot_record.write(slot, {**slot_record.read(slot), **way_back})
     app, config = slot_record.app(slot), __opts__["config_dir"]
     host_timers.start(_timer(app), seconds / 2, config, "slots.confirm", (slot["record"], app), again=True)
@@ -494,8 +501,9 @@ def _go_back(failed, back, current, health):
 
 
 def _watch(slot, release, health, window):
-    """Raise if within ``window`` seconds the process ends, or the front door answers badly twice in a row."""
-    faults, pid, end = [], None, time.monotonic() + window
+    """Raise if in the window the process ends, the front door answers badly twice in a row, or users fare worse."""
+    users = traffic.Watch(slot_record.started(slot), slot_record.flipped(slot), window)
+    faults, pid, end = [], None, time.monotonic() + window["seconds"]
     # The window does not end on a bad answer: the next one decides.
     while faults or time.monotonic() < end:
         pid = _same_process(slot, pid)
@@ -504,6 +512,8 @@ def _watch(slot, release, health, window):
         if len(faults) == WATCH_FAULTS:
             raise CommandExecutionError(f"{WATCH_FAULTS} bad answers in a row at the front door {FRONT_DOOR}: {fault}")
         time.sleep(WATCH_INTERVAL)
+        if worse := users.fault():
+            raise CommandExecutionError(worse)
 
 
 def _await_good_answers(slot, release, path, health):

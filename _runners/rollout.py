@@ -339,7 +339,7 @@ def _questions(spec):
 
 def _lock_seconds(spec, count):
     """How long the lock lasts if nobody gives it back: what ``count`` waves may take at most comes on top."""
-    wave = spec["health"]["start_timeout"] + spec["rollout"]["watch"] + spec["web"]["timeout"]
+    wave = spec["health"]["start_timeout"] + spec["rollout"]["watch"]["seconds"] + spec["web"]["timeout"]
     return int(LOCK_SECONDS + count * wave)
 
 

@@ -21,7 +21,7 @@ def active(name, release, path, slots, current, config_files, health, window, wa
             - current: /srv/shop/current
             - config_files: [/etc/shop/secrets.json, /etc/shop/gunicorn.conf.py]
             - health: {...}
-            - window: 10
+            - window: {seconds: 10, errors: 1, slowdown: 3}
             - warm_requests: 16
             - keep_warm: 300
             - confirm: 60

@@ -25,6 +25,7 @@ from app_spec_classes import (
     Source,
     SpecError,
     Tls,
+    Watch,
 )
 
 # What the spec holds just as the pillar says it.
@@ -208,8 +209,9 @@ def _health(health, host):
 def _rollout(rollout, hosts, pushed):
     """Only a master that pushes a release can be asked whether it still wants it."""
     wave = rollout.get("wave") or max(hosts - rollout["canary"], 1)
+    watch = Watch(seconds=rollout["watch"], errors=rollout["errors"], slowdown=rollout["slowdown"])
     confirm = rollout["confirm"] if pushed else 0
-    return Rollout(canary=rollout["canary"], wave=wave, watch=rollout["watch"], confirm=confirm)
+    return Rollout(canary=rollout["canary"], wave=wave, watch=watch, confirm=confirm)
 
 
 def _tls(app, hosts, id):

@@ -187,12 +187,24 @@ class Health:
 
 
 @dataclasses.dataclass(frozen=True)
+class Watch:
+    """
+    How a release is watched that got the traffic: for how many seconds, by how many percentage points its ``errors``
+    may rise, and by which factor its answers may slow down.
+    """
+
+    seconds: float
+    errors: float
+    slowdown: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Rollout:
-    """How many hosts take a new release at once, first and then; ``watch`` and ``confirm`` in seconds."""
+    """How many hosts take a new release at once, first and then; ``confirm`` in seconds."""
 
     canary: int
     wave: int
-    watch: float
+    watch: Watch
     confirm: int
 
 

@@ -182,7 +182,22 @@ ROLLOUT = (
         "watch",
         seconds(0, 3600),
         10,
-        "How long a release is watched through the front door after it got the traffic. If it fails it is reverted.",
+        "How long a release is watched after it got the traffic, through the front door and in the log of what users"
+        " meet. If it fails it is reverted. 0: it is not watched.",
+    ),
+    Key(
+        "errors",
+        number("percentage points", 0, 100, types=(int, float)),
+        1,
+        "By how much the share of requests that get a 5xx answer may rise meanwhile, over the five minutes before (as"
+        " Flagger's 99 % of successes). 100: it may.",
+    ),
+    Key(
+        "slowdown",
+        number("factor", 1, 1000, types=(int, float)),
+        3,
+        "How many times as long the slowest answers may take (the 95th percentile), besides half a second that they"
+        " always may. 1000: they may.",
     ),
     Key(
         "confirm",

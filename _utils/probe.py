@@ -10,6 +10,8 @@ from pathlib import Path
 LONGEST_BODY = 1024 * 1024
 # Enough threads to reach every worker, few enough for a host with many of them.
 AT_ONCE = 32
+# What the probe calls itself: requests of this agent are none of users'.
+AGENT = "slipway-probe"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +51,7 @@ def ask(door, path, host, timeout, token=""):
     connection = _connection(door, timeout)
     # Granian believes the second header only beside the first.
     forwarded = {"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "https"}
-    ours = {"Host": host, **forwarded, "User-Agent": "slipway-probe", "Connection": "close"}
+    ours = {"Host": host, **forwarded, "User-Agent": AGENT, "Connection": "close"}
     try:
         connection.request("GET", path, headers=ours | _demanded(token))
         response = connection.getresponse()

@@ -25,7 +25,7 @@ def deploy(lab, revision):
 def waits(spec):
     """The seconds for which a wave only watches: between the probes before the switch, and in the window after it."""
     health = spec["health"]
-    return health["interval"] * (health["successes"] - 1), spec["rollout"]["watch"]
+    return health["interval"] * (health["successes"] - 1), spec["rollout"]["watch"]["seconds"]
 
 
 def main():

@@ -30,6 +30,8 @@ TAGS = {
     "old-id": "Keep a release's name (it is that of another)",
     "dies": "Close at five (it ends itself)",
     "leaks": "Remember everything (takes memory without end)",
+    "fails-some": "Draw lots (every tenth request is an error)",
+    "slow": "Brew with patience (the first page is slow)",
 }
 
 # Neither the user's configuration of git nor the time may change a commit id.

@@ -12,7 +12,7 @@ include:
     - current: {{ app.paths.current }}
     - config_files: {{ app.config_files | json }}
     - health: {{ app.health | json }}
-    - window: {{ app.rollout.watch }}
+    - window: {{ app.rollout.watch | json }}
     - warm_requests: {{ app.web.warm_requests }}
     - keep_warm: {{ app.keep_warm }}
     - confirm: {{ app.rollout.confirm }}

@@ -25,6 +25,7 @@ sys.path[:0] = [str(TREE), str(TREE / "_utils")]
 from tests.certificates import self_signed  # noqa: E402
 
 import access_log  # noqa: E402
+import probe  # noqa: E402
 
 HOST = "shop.example.com"
 WORD = "ab" * 32
@@ -281,7 +282,7 @@ def test_static_files_are_not_asked_of_the_app(front):
 def test_the_log_is_read_like_that_of_nginx(front):
     log = front.log / "access.log"
     start = access_log.position(log)
-    front.ask("/orders/?secret=1")
+    front.ask("/orders/?secret=1", User_Agent=probe.AGENT)
     # Apache writes the line when it has sent the answer.
     deadline = time.monotonic() + 5
     while not access_log.entries(log, start) and time.monotonic() < deadline:
@@ -289,7 +290,7 @@ def test_the_log_is_read_like_that_of_nginx(front):
     (entry,) = access_log.entries(log, start)
     assert (entry.method, entry.path, entry.status, entry.host) == ("GET", "/orders/", 200, HOST)
     assert 0 < entry.seconds < 5
-    assert entry.upstream_status == 200
+    assert (entry.upstream_status, entry.agent) == (200, probe.AGENT)
 
 
 by_https = pytest.mark.parametrize("secure", [True])

@@ -111,7 +111,7 @@ def test_an_entry_has_every_field(log):
     position = access_log.position(log)
     add(log, POST)
     assert access_log.entries(log, position) == [
-        access_log.Entry(1795389820.0, "POST", "/before/post", 502, "a.example.com", 1.903, 502, 1.2)
+        access_log.Entry(1795389820.0, "POST", "/before/post", 502, "a.example.com", 1.903, 502, 1.2, agent="exp")
     ]
 
 
@@ -147,6 +147,7 @@ def test_apache_s_line_is_read(log):
     add(log, APACHE)
     (entry,) = access_log.entries(log, position)
     assert (entry.path, entry.status, entry.seconds, entry.upstream_status) == ('/a\\"b', 502, 31.2, None)
+    assert entry.agent == 'Mozilla/5.0 (X11; \\"Linux\\")'
 
 
 @pytest.mark.parametrize(
@@ -237,6 +238,71 @@ def test_the_end_of_a_large_log_is_read_without_reading_the_rest(tmp_path):
     begin = time.perf_counter()
     assert paths(access_log.entries(log, position)) == ["/before/post"]
     assert time.perf_counter() - begin < 1
+
+
+def test_a_log_that_grows_is_read_on_from_where_one_was(log):
+    found, position = [], access_log.position(log)
+    for piece in (POST, KILLED[:-9], "", KILLED[-9:], ASKED_AGAIN):
+        add(log, piece)
+        entries, position = access_log.since(log, position)
+        found.append(paths(entries))
+    assert found == [["/before/post"], ["/ws", "/chunked"], [], ["/before/"], ["/ok"]]
+
+
+def test_a_log_that_is_rotated_while_it_grows_is_read_once(log):
+    position = access_log.position(log)
+    add(log, POST)
+    first, position = access_log.since(log, position)
+    add(log, KILLED)
+    log.rename(f"{log}.1")
+    add(log, ASKED_AGAIN)
+    second, position = access_log.since(log, position)
+    assert (paths(first), paths(second)) == (["/before/post"], ["/ws", "/chunked", "/before/", "/ok"])
+    assert access_log.since(log, position) == ([], position)
+
+
+def test_what_was_logged_before_a_position_is_told_the_latest_first(log):
+    add(log, POST)
+    position = access_log.position(log)
+    add(log, ASKED_AGAIN)
+    assert paths(access_log.before(log, position, earliest=0)) == ["/before/post", "/ok"]
+
+
+def test_what_is_older_is_not_looked_at(log):
+    add(log, POST)
+    position = access_log.position(log)
+    (post,) = access_log.before(log, position, earliest=1795389815)
+    assert access_log.before(log, position, earliest=post.time) == [post]
+    assert access_log.before(log, position, earliest=post.time + 1) == []
+
+
+@pytest.mark.parametrize("after", [POST, ""], ids=["since it was rotated", "not yet"])
+def test_the_end_of_a_rotated_log_is_looked_at_too(log, after):
+    log.rename(f"{log}.1")
+    add(log, after)
+    assert paths(access_log.before(log, access_log.position(log), 0)) == [*(["/before/post"] if after else []), "/ok"]
+
+
+def test_a_log_that_was_rotated_since_the_position_is_looked_at(log):
+    position = access_log.position(log)
+    log.rename(f"{log}.1")
+    add(log, POST)
+    assert paths(access_log.before(log, position, 0)) == ["/ok"]
+
+
+def test_only_the_end_of_a_busy_log_is_looked_at(log, monkeypatch):
+    monkeypatch.setattr(access_log, "LOOK_BACK", 2 * len(POST) + 9)
+    log.rename(f"{log}.1")
+    add(log, POST * 2)
+    found = paths(access_log.before(log, access_log.position(log), 0))
+    add(log, POST * 9)
+    assert found == ["/before/post"] * 2
+    assert paths(access_log.before(log, access_log.position(log), 0)) == ["/before/post"] * 2
+
+
+def test_before_a_log_that_does_not_exist_nothing_was_logged(tmp_path):
+    log = tmp_path / "access.log"
+    assert access_log.before(log, access_log.position(log), 0) == []
 
 
 def test_every_request_that_was_cut_is_told_once_with_its_time(log):

@@ -177,6 +177,11 @@ def test_the_first_wave_is_all_the_hosts_after_the_canary():
     assert completed(hosts=["web1"]).rollout.wave == 1
 
 
+def test_how_a_release_is_watched_is_in_one_place():
+    app = completed(rollout={"watch": 5, "errors": 0.5})
+    assert app_spec.plain(app)["rollout"]["watch"] == {"seconds": 5, "errors": 0.5, "slowdown": 3}
+
+
 def test_an_app_without_a_database_has_none():
     app = completed(database="none")
     assert (app.database, app_spec.plain(app)["database"], app_spec.plain(app)["databases"]) == (None, {}, [])

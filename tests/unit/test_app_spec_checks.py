@@ -110,6 +110,8 @@ WRONG = [
     ({"apps:shop:health": {"timeout": float("nan")}}, "apps:shop:health:timeout: nan is no seconds"),
     ({"apps:shop:health": {"status": "400-200"}}, "apps:shop:health:status: '400-200' is no status, or range of them"),
     ({"apps:shop:rollout": {"canary": 0}}, "apps:shop:rollout:canary: 0 is no number"),
+    ({"apps:shop:rollout": {"errors": "off"}}, "apps:shop:rollout:errors: 'off' is no percentage points, 0 to 100"),
+    ({"apps:shop:rollout": {"slowdown": 0.5}}, "apps:shop:rollout:slowdown: 0.5 is no factor, 1 to 1000"),
     ({"apps:shop:health": "x"}, "apps:shop:health: 'x' is no mapping"),
     ({"apps:shop:requirements": "../x"}, "apps:shop:requirements: '../x' is no path inside the release"),
     ({"apps:shop:max_body": "10 MB"}, "apps:shop:max_body: '10 MB' is no size"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-BROKEN_AT_RUN_TIME = ["hangs", "answers-500", "old-id", "dies", "leaks"]
+BROKEN_AT_RUN_TIME = ["hangs", "answers-500", "old-id", "dies", "leaks", "fails-some", "slow"]
 TAGS = ["v1", "v2", "broken-import", "broken-health", "broken-migration"]
 TAGS += ["tweak", "patient", "live", "broken-asgi", *BROKEN_AT_RUN_TIME]
 
@@ -143,13 +143,14 @@ def test_a_release_that_breaks_later_passes_every_check_of_the_staging(checkout,
     subprocess.run(command, cwd=checkout(tag), check=True, capture_output=True, timeout=30)
 
 
-def first_page(checkout, tag, before=""):
-    """(status, X-Release) of the first page of a release whose id is "this", without a server."""
+def first_page(checkout, tag, before="", pages=("/",)):
+    """(status, X-Release) of the first page of a release whose id is "this", without a server; or of the last page."""
     folder = checkout(tag)
     (folder / ".release").write_text("this")
     code = f"{before}\nimport django; django.setup()\nfrom django.test import Client\n"
     code += "from django.core.management import call_command\ncall_command('migrate', verbosity=0)\n"
-    code += "answer = Client(raise_request_exception=False).get('/', HTTP_HOST='localhost')\n"
+    code += "client = Client(raise_request_exception=False)\n"
+    code += f"*_, answer = (client.get(page, HTTP_HOST='localhost') for page in {pages})\n"
     code += "print(answer.status_code, answer['X-Release'])"
     environment = os.environ | {"DJANGO_SETTINGS_MODULE": "shop.settings.local", "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-c", code]
@@ -166,11 +167,30 @@ def first_page(checkout, tag, before=""):
         ("old-id", "200", "000000000000"),
         ("dies", "200", "this"),
         ("leaks", "200", "this"),
+        ("fails-some", "200", "this"),
+        ("slow", "200", "this"),
     ],
 )
 def test_a_release_answers_as_the_readme_says(checkout, tag, status, release):
     pytest.importorskip("django")
     assert first_page(checkout, tag) == [status, release]
+
+
+@pytest.mark.parametrize(("page", "status"), [("/products/assam/", "500"), ("/healthz/", "200")])
+def test_the_release_that_fails_some_does_so_with_every_tenth_page_but_not_the_health_page(checkout, page, status):
+    pytest.importorskip("django")
+    assert first_page(checkout, "fails-some", pages=("/",) * 9 + (page,)) == [status, "this"]
+
+
+@pytest.mark.parametrize(("page", "is_slow"), [("/", True), ("/healthz/", False)])
+def test_the_release_that_is_slow_is_so_on_its_first_page_but_not_on_the_health_page(checkout, page, is_slow):
+    pytest.importorskip("django")
+    slept = "import time, sys; time.sleep = lambda seconds: sys.exit(f'slept {seconds}')"
+    if is_slow:
+        with pytest.raises(AssertionError, match="slept 0.8"):
+            first_page(checkout, "slow", slept, pages=(page,))
+    else:
+        assert first_page(checkout, "slow", slept, pages=(page,)) == ["200", "this"]
 
 
 def test_the_release_that_leaks_never_answers_within_256_mb(checkout):

@@ -23,7 +23,7 @@ def state(load):
 
 
 def active(module):
-    return module.active("shop", "1a2b", "/srv/shop/releases/1a2b", [], "/srv/shop/current", [], {}, 10, 16, 300)
+    return module.active("shop", "1a2b", "/srv/shop/releases/1a2b", [], "/srv/shop/current", [], {}, {}, 16, 300)
 
 
 def test_a_release_that_has_the_traffic_is_unchanged(state):

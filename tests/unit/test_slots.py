@@ -105,6 +105,7 @@ class App:
             (folder / name).mkdir()
         self.config = folder / "secrets.json"
         self.config.write_text("{}", encoding="utf-8")
+        (folder / "access.log").touch()
         self.slots = [self._slot(name) for name in ("blue", "green")]
         self.live, self.standby, self.current = self.slots[0]["live"], self.slots[0]["standby"], str(folder / "current")
         self.health = {
@@ -130,7 +131,7 @@ class App:
         # What the master says of the app to whom it asks; None: it is not reached.
         self.master = {"deployed": "r1", "in_progress": "r2"}
         self.module.command = types.SimpleNamespace(run=self._ask_master)
-        self.window = 0.1
+        self.window = {"seconds": 0.1, "errors": 1, "slowdown": 3}
 
     def _slot(self, name):
         link, socket = str(self.folder / "slots" / name), str(self.folder / "run" / f"{name}.sock")
@@ -314,6 +315,95 @@ def test_one_bad_answer_in_the_watch_window_is_forgiven(app, monkeypatch):
     assert app.serving() == ("blue", "r1")
 
 
+LINE = (
+    '127.0.0.1 [{time}] "GET / HTTP/1.1" {status} 2 host=shop.test time={seconds} upstream=unix:/run/web'
+    ' upstream_status={status} upstream_time={seconds} "browser"\n'
+)
+
+
+def users(app, number, status=200, seconds=0.01, ago=0):
+    """So many requests are in the log, of some seconds ago."""
+    at = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(time.time() - ago))
+    with open(app.slots[0]["access_log"], "a", encoding="utf-8") as log:
+        log.write(LINE.format(time=at, status=status, seconds=seconds) * number)
+
+
+def meanwhile(app, monkeypatch, work):
+    """``work`` at each look at the front door in the watch window."""
+    ask = app.module._fault
+
+    def answer(door, *rest):
+        if door["door"] == app.live:
+            work()
+        return ask(door, *rest)
+
+    monkeypatch.setattr(app.module, "_fault", answer)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (
+            {"status": 500},
+            r"\d+ of \d+ requests \(\d+.\d %\) got a 5xx answer since .*; such as GET / 500; the traffic went",
+        ),
+        (
+            {"seconds": 0.8},
+            r"95 % of \d+ requests were answered within 0.80 s since .*, within 0.01 s .*; the traffic went",
+        ),
+    ],
+    ids=["errors", "slow"],
+)
+def test_a_release_with_which_users_fare_worse_loses_the_traffic_again(app, monkeypatch, kind, words):
+    app.activate("r1")
+    users(app, 100, ago=9)
+    app.window["seconds"] = 30
+    meanwhile(app, monkeypatch, lambda: users(app, 5, **kind) or users(app, 5))
+    began = time.monotonic()
+    with pytest.raises(CommandExecutionError, match=words):
+        app.activate("r2")
+    assert time.monotonic() - began < 10
+    assert app.serving() == ("blue", "r1")
+    assert app.running() == ["shop-blue"]
+
+
+def test_what_users_meet_at_the_very_end_of_the_watch_window_counts(app, monkeypatch):
+    app.activate("r1")
+    app.window["seconds"] = app.module.WATCH_INTERVAL = 0.2
+    meanwhile(app, monkeypatch, lambda: users(app, 20, status=500))
+    with pytest.raises(CommandExecutionError, match="20 of 20 requests"):
+        app.activate("r2")
+
+
+@pytest.mark.parametrize("limits", [{"errors": 100, "slowdown": 1000}, {"seconds": 0}], ids=["allowed", "not watched"])
+def test_where_users_may_fare_worse_a_release_keeps_the_traffic(app, monkeypatch, limits):
+    app.activate("r1")
+    users(app, 100, ago=9)
+    app.window.update(limits)
+    meanwhile(app, monkeypatch, lambda: users(app, 20, status=500, seconds=2))
+    app.activate("r2")
+    assert app.serving() == ("green", "r2")
+
+
+def test_what_users_met_before_is_not_the_release_s_fault(app, monkeypatch):
+    app.activate("r1")
+    users(app, 20, status=502, ago=1)
+    users(app, 80, ago=1)
+    meanwhile(app, monkeypatch, lambda: users(app, 4) or users(app, 1, status=502))
+    app.activate("r2")
+    assert app.serving() == ("green", "r2")
+
+
+@pytest.mark.parametrize("unreadable", ["missing", "a folder"])
+def test_without_a_log_the_probes_decide_and_the_window_ends(app, unreadable):
+    log = Path(app.slots[0]["access_log"])
+    log.unlink()
+    if unreadable == "a folder":
+        log.mkdir()
+    app.activate("r1")
+    assert app.serving() == ("blue", "r1")
+
+
 def test_a_program_that_died_is_started_again_in_its_slot(app):
     app.activate("r1")
     app.supervisor.kill("shop-blue")
@@ -351,7 +441,7 @@ def test_a_watch_window_does_not_end_on_a_bad_answer(app, monkeypatch):
         if door["door"] != app.live:
             return ask(door, *rest)
         fault = next(answers, "")
-        time.sleep(app.window if fault == "late" else 0)
+        time.sleep(app.window["seconds"] if fault == "late" else 0)
         return fault
 
     monkeypatch.setattr(app.module, "_fault", answer)
@@ -520,7 +610,7 @@ def test_the_way_back_to_a_warm_release_is_a_flip(app):
     app.activate("r1")
     app.activate("r2", keep_warm=300)
     app.health["interval"] = 60
-    app.window = 60
+    app.window["seconds"] = 60
     began = time.monotonic()
     app.activate("r1", keep_warm=300)
     assert time.monotonic() - began < 1
@@ -547,7 +637,7 @@ def test_a_warm_release_that_does_not_answer_any_more_is_started_anew(app, monke
 
 def test_a_process_that_ends_in_the_watch_window_loses_the_traffic(app):
     app.activate("r1")
-    app.window = 30
+    app.window["seconds"] = 30
     ask = app.module._fault
 
     def die(slot, *rest):
@@ -760,7 +850,7 @@ def test_while_a_release_is_watched_the_watch_decides_and_after_a_killed_one_the
     slot_record.write(app.slots[1], {**slot_record.read(app.slots[1]), "confirmed": False})
     app.master = None
     assert app.confirm() == []
-    app.wait(app.window + app.module.WATCH_ENDED)
+    app.wait(app.window["seconds"] + app.module.WATCH_ENDED)
     assert app.confirm() != []
     assert app.serving() == ("blue", "r1")
 
