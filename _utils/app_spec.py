@@ -6,6 +6,7 @@ What every app is, completed: the one reader of pillar keys and the one place th
 """
 
 import dataclasses
+import shlex
 import urllib.parse
 from collections.abc import Mapping
 
@@ -17,6 +18,7 @@ from app_spec_classes import (
     Database,
     Fleet,
     Health,
+    Hooks,
     Host,
     Paths,
     Release,
@@ -145,6 +147,7 @@ def _app(name, values, grains):
         variables=variables,
         health=_health(app["health"], host=app["domains"][0]),
         rollout=_rollout(app["rollout"], hosts=len(app["hosts"])),
+        hooks=_hooks(app["hooks"]),
         tls=_tls(app, values["hosts"], grains.get("id")),
         database=_database(name, app, values),
         secrets=secrets,
@@ -208,6 +211,10 @@ def _health(health, host):
 def _rollout(rollout, hosts):
     wave = rollout.get("wave") or max(hosts - rollout["canary"], 1)
     return Rollout(canary=rollout["canary"], wave=wave, watch=rollout["watch"])
+
+
+def _hooks(hooks):
+    return Hooks(**{phase: tuple(tuple(shlex.split(command)) for command in hooks[phase]) for phase in hooks})
 
 
 def _tls(app, hosts, id):

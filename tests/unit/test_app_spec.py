@@ -177,6 +177,12 @@ def test_the_first_wave_is_all_the_hosts_after_the_canary():
     assert completed(hosts=["web1"]).rollout.wave == 1
 
 
+def test_a_hook_is_the_arguments_of_its_commands():
+    hooks = completed(hooks={"after_deploy": ["python manage.py say 'good tea'"]}).hooks
+    assert hooks.after_deploy == (("python", "manage.py", "say", "good tea"),)
+    assert hooks.before_deploy == hooks.on_failure == ()
+
+
 def test_an_app_without_a_database_has_none():
     app = completed(database="none")
     assert (app.database, app_spec.plain(app)["database"], app_spec.plain(app)["databases"]) == (None, {}, [])
