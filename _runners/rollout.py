@@ -17,6 +17,10 @@ import waves
 # Seconds that a deploy may take without its waves: staging builds a venv, a dump of a big database takes its time.
 LOCK_SECONDS = 3600
 
+# Seconds that one command of a hook may take.
+HOOK_SECONDS = 600
+HOOKS = ("before_deploy", "after_deploy", "on_failure")
+
 FRONTS = ("nginx", "apache")
 # Measured on hosts of the lab; requests in flight finish.
 CLOSED = "0.1 to 0.3 s"
@@ -302,6 +306,7 @@ def _plan(app, release, result):
         "others": [database["host"] for database in spec["databases"]],
         "databases": [{"name": database["name"], "host": database["host"]} for database in spec["databases"]],
         "questions": _questions(spec),
+        "hooks": {phase: _hook(spec, phase, result) for phase in HOOKS},
         "lock_seconds": _lock_seconds(spec, len(groups)),
         "summary": "\n".join([_summary(app.name, release, groups), *_closures([app]).values()]),
         **_steps(groups),
@@ -313,7 +318,8 @@ def _no_plan(error):
     lists = {key: [] for key in ("apps", "hosts", "others", "databases")}
     release = {"id": "", "commit": "", "revision": ""}
     problems = str(error).splitlines()
-    return {**nothing, **lists, **_steps([]), "problems": problems, "release": release, "pillar": {}, "questions": {}}
+    dicts = {"pillar": {}, "questions": {}, "hooks": dict.fromkeys(HOOKS, {})}
+    return {**nothing, **lists, **dicts, **_steps([]), "problems": problems, "release": release}
 
 
 def _steps(groups):
@@ -337,10 +343,39 @@ def _questions(spec):
     }
 
 
+def _hook(spec, phase, result):
+    """
+    The commands of a phase and the arguments of ``hooks.run`` for each of them, on the app's first host.
+
+    What they run in when a deploy has failed is the release that serves then.
+    """
+    release = spec["releases"][0]
+    folder = spec["paths"]["current"] if phase == "on_failure" else release["path"]
+    own = {
+        "SLIPWAY_APP": spec["name"],
+        "SLIPWAY_REVISION": release["revision"],
+        "SLIPWAY_RELEASE": release["id"],
+        "SLIPWAY_COMMAND": "rollback" if result == ledger_file.ROLLED_BACK else "deploy",
+        "SLIPWAY_PHASE": phase,
+    }
+    return {
+        "host": spec["hosts"][0],
+        "commands": spec["hooks"][phase],
+        "arguments": {
+            "folder": folder,
+            "python": f"{folder}/.venv/bin/python",
+            "user": spec["user"],
+            "variables": {**spec["variables"], **own},
+            "timeout": HOOK_SECONDS,
+        },
+    }
+
+
 def _lock_seconds(spec, count):
-    """How long the lock lasts if nobody gives it back: what ``count`` waves may take at most comes on top."""
+    """How long the lock lasts if nobody gives it back: what ``count`` waves and the hooks may take at most on top."""
     wave = spec["health"]["start_timeout"] + spec["rollout"]["watch"]["seconds"] + spec["web"]["timeout"]
-    return int(LOCK_SECONDS + count * wave)
+    hooks = sum(len(commands) for commands in spec["hooks"].values())
+    return int(LOCK_SECONDS + count * wave + hooks * HOOK_SECONDS)
 
 
 def _summary(name, release, groups):

@@ -7,6 +7,7 @@ They run on the master, in ``salt/orch``. The steps on the hosts are ``salt.stat
 
 import functools
 import inspect
+import shlex
 import time
 
 import salt.client
@@ -15,6 +16,7 @@ from salt.exceptions import CommandExecutionError
 import ledger_file
 import lock_file
 import module_digest
+import notices
 import rollout_events
 import state_result
 import steps
@@ -188,7 +190,60 @@ def applied(name, app, hosts, sls, pillar):
 
 
 @_step
-def backed_up(name, host, questions, databases, label):
+def hooked_before(name, app, release, hook, hosts, pillar, questions):
+    """
+    Run the app's hooks of before a deploy, unless the deploy will change nothing.
+
+    hook
+        ``host``, the ``commands`` and the ``arguments`` that ``hooks.run`` has for each of them.
+    hosts, pillar
+        What ``app.activate`` is going to be applied to, and with which pillar.
+    questions
+        The arguments of ``manage.pending_migrations``.
+
+    .. code-block:: yaml
+
+        before-deploy:
+          rollout.hooked_before:
+            - app: shop
+            - release: {id: 1a2b3c4d5e6f, commit: 1a2b..., revision: v1}
+            - hook: {host: web1, commands: [[python, manage.py, pause]], arguments: {folder: ..., python: ...}}
+            - hosts: [web1, web2]
+            - pillar: {releases: {shop: {...}}, only: shop}
+            - questions: {python: ..., folder: ..., settings: ..., user: shop, variables: {}}
+    """
+    if not hook["commands"]:
+        return state_result.unchanged(name, "the app has no such hooks")
+    is_new = ledger_file.read(_folder(), app)["deployed"] != release or steps.changed(__running__)
+    if not is_new and not _would_change(hook["host"], hosts, pillar, questions):
+        return state_result.unchanged(name, "nothing is going to change: no hook runs")
+    return _hooked(name, hook)
+
+
+@_step
+def hooked_after(name, app, hook):
+    """
+    Run the app's hooks of after a deploy, if the step ``record`` had something to record.
+
+    hook
+        As ``hooked_before`` takes it.
+
+    .. code-block:: yaml
+
+        after-deploy:
+          rollout.hooked_after:
+            - app: shop
+            - hook: {host: web1, commands: [[python, manage.py, clear_cache]], arguments: {folder: ..., python: ...}}
+    """
+    if not hook["commands"]:
+        return state_result.unchanged(name, "the app has no such hooks")
+    if not steps.changes(__running__, "record"):
+        return state_result.unchanged(name, "nothing changed: no hook runs")
+    return _hooked(name, hook)
+
+
+@_step
+def backed_up(name, app, host, questions, databases, label):
     """
     Dump the app's database if the release has migrations that are not applied.
 
@@ -205,6 +260,7 @@ def backed_up(name, host, questions, databases, label):
 
         backup:
           rollout.backed_up:
+            - app: shop
             - host: web1
             - questions: {python: ..., folder: ..., settings: ..., user: shop, variables: {}}
             - databases: [{name: shop, host: db1}]
@@ -279,19 +335,29 @@ def recorded(name, app, hosts, release, result=ledger_file.DEPLOYED):
 
 
 @_step
-def finished(name, apps):
+def finished(name, apps, hosts=(), hook=None):
     """
     End the orchestration, as its last state and without requisites: give the locks back, and if a step failed, bring
     the hosts back to what they served before and fail with the host's reason in the last lines.
+
+    hosts
+        The app's hosts, for the message about a deploy.
+    hook
+        The app's hooks of a failure, as ``hooked_before`` takes them.
 
     .. code-block:: yaml
 
         finish:
           rollout.finished:
             - apps: [shop]
+            - hosts: [web1, web2]
+            - hook: {host: web1, commands: [[python, manage.py, resume]], arguments: {folder: ..., python: ...}}
     """
     failure = steps.failed(__running__)
-    told = [] if __opts__["test"] else [line for app in apps for line in _end(app, failure)]
+    if __opts__["test"]:
+        told = notices.mistakes(__opts__)
+    else:
+        told = [line for app in apps for line in _end_and_tell(app, failure, hosts, hook)]
     if failure:
         raise CommandExecutionError("\n".join([*told, steps.sentence(failure)]))
     return state_result.unchanged(name, "\n".join(told) or "no step failed")
@@ -320,7 +386,26 @@ def _applied(name, returned):
     return _with(name, changes, f"changed: {', '.join(changed) or 'no host'}")
 
 
-def _end(app, failure):
+def _end_and_tell(app, failure, hosts, hook):
+    """``_end``, and if that is the end of a deploy, a message to those who want one, after the lock was given back."""
+    held, before = lock_file.is_held(_folder(), app, __orchestration_jid__), _newest(app)
+    told = _end(app, failure, hook)
+    entry = _newest(app)
+    if not held or not entry or (entry == before and not steps.changes(__running__, "record")):
+        return told
+    reason = steps.sentence(failure) if failure else ""
+    return [*told, *notices.send(__opts__, notices.notice(app, entry, hosts, told, reason))]
+
+
+def _newest(app):
+    """The last entry of the ledger's history, or {}."""
+    try:
+        return (ledger_file.read(_folder(), app)["history"] or [{}])[-1]
+    except CommandExecutionError:
+        return {}
+
+
+def _end(app, failure, hook):
     """Undo, write down and unlock what this orchestration holds of an app; what was done about it, as lines."""
     if not lock_file.is_held(_folder(), app, __orchestration_jid__):
         return []
@@ -335,7 +420,7 @@ def _end(app, failure):
             lines.append("the migrations that ran stay applied: the release before must work with them")
         spent, applied = steps.seconds(__running__), steps.applied(__running__)
         ledger_file.fail(_folder(), app, steps.sentence(failure), spent, applied)
-        return lines
+        return [*lines, *_after_failure(hook, attempt["before"])]
     finally:
         lock_file.release(_folder(), app, __orchestration_jid__)
 
@@ -352,6 +437,49 @@ def _revert(app, before):
 
 def _left(problem):
     return f"{problem}; it goes back by itself when it asks for us (rollout:confirm)" if problem == SILENT else problem
+
+
+def _after_failure(hook, before):
+    """Run the hooks of a failure in what their host serves; what came of it, as lines."""
+    if not hook or not hook["commands"]:
+        return []
+    if not before[hook["host"]]["release"]:
+        return [f"{hook['host']} serves nothing: no hook of a failure runs"]
+    try:
+        return [f"{hook['host']} ran: {'; '.join(_run(hook))}"]
+    except CommandExecutionError as error:
+        return [f"a hook of a failure failed itself: {error}"]
+
+
+def _hooked(name, hook):
+    """The result of a step that runs hooks."""
+    commands = [shlex.join(command) for command in hook["commands"]]
+    if __opts__["test"]:
+        return state_result.would(name, {"ran": commands}, f"{hook['host']} would run: {'; '.join(commands)}")
+    ran = _run(hook)
+    return state_result.changed(name, {"ran": ran}, f"{hook['host']} ran: {'; '.join(ran)}")
+
+
+def _run(hook):
+    """Run the commands of a hook, one after the other; the error of one has the ``changes`` of those before."""
+    ran, arguments = [], hook["arguments"]
+    variables = arguments["variables"] | {"SLIPWAY_WHO": ledger_file.who()}
+    for command in hook["commands"]:
+        try:
+            ran.append(_ask_one(hook["host"], "hooks.run", **{**arguments, "variables": variables, "command": command}))
+        except CommandExecutionError as error:
+            error.changes = {"ran": ran} if ran else {}
+            raise
+    return ran
+
+
+def _would_change(host, hosts, pillar, questions):
+    """Whether migrating or activating a release that is staged would change anything: both are asked."""
+    answers, problems = _ask(hosts, "state.apply", "app.activate", pillar=pillar, queue=60, test=True)
+    states = [state for answer in answers.values() for state in answer.values()]
+    if problems or any(state["changes"] or state["result"] is None for state in states):
+        return True
+    return bool(_ask_one(host, "manage.pending_migrations", **questions))
 
 
 def _sync(hosts):

@@ -6,6 +6,7 @@ What every app is, completed: the one reader of pillar keys and the one place th
 """
 
 import dataclasses
+import shlex
 import urllib.parse
 from collections.abc import Mapping
 
@@ -17,6 +18,7 @@ from app_spec_classes import (
     Database,
     Fleet,
     Health,
+    Hooks,
     Host,
     Paths,
     Release,
@@ -146,6 +148,7 @@ def _app(name, values, grains):
         variables=variables,
         health=_health(app["health"], host=app["domains"][0]),
         rollout=_rollout(app["rollout"], hosts=len(app["hosts"]), pushed=values.get("only") == name),
+        hooks=_hooks(app["hooks"]),
         tls=_tls(app, values["hosts"], grains.get("id")),
         database=_database(name, app, values),
         secrets=secrets,
@@ -212,6 +215,10 @@ def _rollout(rollout, hosts, pushed):
     watch = Watch(seconds=rollout["watch"], errors=rollout["errors"], slowdown=rollout["slowdown"])
     confirm = rollout["confirm"] if pushed else 0
     return Rollout(canary=rollout["canary"], wave=wave, watch=watch, confirm=confirm)
+
+
+def _hooks(hooks):
+    return Hooks(**{phase: tuple(tuple(shlex.split(command)) for command in hooks[phase]) for phase in hooks})
 
 
 def _tls(app, hosts, id):

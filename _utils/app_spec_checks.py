@@ -57,6 +57,19 @@ def settle(pillar, id=None):
     return values, problems
 
 
+def table(path, keys, value):
+    """
+    Return the values of one mapping with the defaults of its keys, and the list of problems, as ``settle`` does.
+
+    :param path: its key as typed, for the problems
+    :param keys: the table of its keys, as in ``app_spec_keys``
+    """
+    if not isinstance(value, Mapping):
+        return {}, [f"{path}: {shown(value)} is not a mapping: write `key: value` lines"]
+    problems = []
+    return _checked_keys(path, keys, value, problems), problems
+
+
 def suggestion(word, known):
     """Return what to do about a word that is not known: the one that was meant, or all of them."""
     close = difflib.get_close_matches(word, known, n=1)

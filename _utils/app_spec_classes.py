@@ -209,6 +209,15 @@ class Rollout:
 
 
 @dataclasses.dataclass(frozen=True)
+class Hooks:
+    """The commands around a deploy, each a tuple of a program and its arguments."""
+
+    before_deploy: tuple
+    after_deploy: tuple
+    on_failure: tuple
+
+
+@dataclasses.dataclass(frozen=True)
 class Tls:
     """Where the web server in front finds the certificate (with its chain) and its key."""
 
@@ -264,6 +273,7 @@ class App:
     variables: Mapping
     health: Health
     rollout: Rollout
+    hooks: Hooks
     tls: tuple
     static_url: str
     media_url: str

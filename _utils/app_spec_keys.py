@@ -11,6 +11,7 @@ from app_spec_kinds import (
     Kind,
     choice,
     is_address,
+    is_command,
     is_domain,
     is_json,
     is_mapping,
@@ -76,6 +77,9 @@ DATABASE_NAME = text(
 ADDRESS = Kind("IP address", is_address, "write the address at which the other hosts reach this one, as 10.0.0.11")
 DOMAIN = Kind("domain name or IPv4 address", is_domain, "write it as shop.example.com: no scheme, port, * or capitals")
 ROLE = choice("app", "database", "balancer", fix="the roles of this version are app, database, balancer")
+COMMAND = Kind(
+    "command", is_command, "write one command with its arguments, every quote closed; there is no shell for && | ; > <"
+)
 URL_PATH = text(
     "path of a URL", r"(/\w[\w.-]*)+/", "write it as /static/: letters, digits, . _ - and a / at both ends"
 )  # fmt: skip
@@ -206,6 +210,27 @@ ROLLOUT = (
         "A host that has a new release asks, until the deploy is recorded, whether the master still wants it. If it has"
         " no answer for that long, or the deploy was killed, it goes back by itself; 0: it stays. Longer for hundreds"
         " of hosts: each asks twice in that time.",
+    ),
+)
+
+HOOKS = (
+    Key(
+        "before_deploy",
+        listing(COMMAND),
+        (),
+        "Run in the new release, once it is staged and before the migrations. One that fails fails the deploy.",
+    ),
+    Key(
+        "after_deploy",
+        listing(COMMAND),
+        (),
+        "Run in the new release, once it serves on all hosts and the ledger has it. One that fails takes nothing back.",
+    ),
+    Key(
+        "on_failure",
+        listing(COMMAND),
+        (),
+        "Run after a deploy failed and was taken back, in the release that serves; not at all if none does.",
     ),
 )
 
@@ -388,6 +413,12 @@ APP = (
     ),
     Key("health", table(*HEALTH), {}, "How to ask the app whether it is well; see below."),
     Key("rollout", table(*ROLLOUT), {}, "How a release spreads over the hosts; see below."),
+    Key(
+        "hooks",
+        table(*HOOKS),
+        {},
+        "Commands of yours that are run around a deploy, on the app's first host; see below.",
+    ),
     Key(
         "tls",
         table(*TLS, fix="write {certificate: /path, key: /path}"),

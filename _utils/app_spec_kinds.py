@@ -8,6 +8,7 @@ import dataclasses
 import ipaddress
 import json
 import re
+import shlex
 from collections.abc import Callable, Mapping
 
 
@@ -108,6 +109,17 @@ def is_domain(value):
 def is_variable(value):
     """Supervisor's ``environment`` has no escape for quotes, and cuts a line at a ``;`` or ``#`` after a space."""
     return isinstance(value, str) and value.isprintable() and not re.search(r"[\"']|\s[;#]", value)
+
+
+def is_command(value):
+    """One line that is the words of one program: no shell is there to join two of them or to lead output elsewhere."""
+    if not isinstance(value, str) or not value.isprintable() or len(value) > 4096:
+        return False
+    try:
+        words = shlex.split(value)
+    except ValueError:
+        return False
+    return bool(words) and all(words) and not any(re.fullmatch(r"[|&;<>]+", word) for word in words)
 
 
 def is_status(value):

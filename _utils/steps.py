@@ -53,6 +53,11 @@ def passed(running, step):
     return None
 
 
+def changes(running, step):
+    """The changes of the step of this id, in test mode those that it would make; {} if it is not among them."""
+    return next((result["changes"] for result in running.values() if result["__id__"] == step), {})
+
+
 def applied(running):
     """The migrations that the step ``migrate`` applied, also where it failed after some."""
     returns = [result["changes"].get("ret", {}) for result in running.values() if result["__id__"] == "migrate"]

@@ -130,6 +130,33 @@ class Fleet:
         entries = sorted((json.loads(line) for line in lines), key=lambda entry: entry["time"])
         return [f"{entry['step']} {entry['host']}" for entry in entries if entry["step"] not in unwanted]
 
+    def details(self, host, *steps):
+        """What the hosts' log has about some steps of a host, in order."""
+        entries = [json.loads(line) for line in self._file(host, "log.jsonl").read_text().splitlines()]
+        return [entry for entry in entries if entry["step"] in steps]
+
+    @contextlib.contextmanager
+    def pillar(self, **keys):
+        """The app with more keys in its pillar, for as long as the block runs."""
+        file = Path(self.master.config["pillar_roots"]["base"][-1], "apps/shop.sls")
+        before = file.read_text()
+        file.write_text(json.dumps({"apps": {"shop": {**APP, **keys}}}))
+        try:
+            yield
+        finally:
+            file.write_text(before)
+
+    @contextlib.contextmanager
+    def configured(self, **options):
+        """The master's configuration with more options, which ``salt-run`` reads each time."""
+        file = Path(self.master.config_dir, "master.d/more.conf")
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(json.dumps(options))
+        try:
+            yield
+        finally:
+            file.unlink()
+
     def reset(self):
         """Hosts that serve the release ``one`` from blue, as an earlier deploy left them."""
         shutil.rmtree(self.ledgers, ignore_errors=True)

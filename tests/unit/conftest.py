@@ -1,6 +1,7 @@
 """The loader of the unit tests: a module of the tree with the dunders that Salt would give it."""
 
 import importlib.util
+import logging
 import sys
 from pathlib import Path
 
@@ -26,3 +27,8 @@ def load():
         return module
 
     return load_module
+
+
+def pytest_unconfigure():
+    # At exit Salt's handlers write what they have kept to streams that pytest has closed by then.
+    logging.raiseExceptions = False

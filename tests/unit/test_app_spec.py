@@ -182,6 +182,12 @@ def test_how_a_release_is_watched_is_in_one_place():
     assert app_spec.plain(app)["rollout"]["watch"] == {"seconds": 5, "errors": 0.5, "slowdown": 3}
 
 
+def test_a_hook_is_the_arguments_of_its_commands():
+    hooks = completed(hooks={"after_deploy": ["python manage.py say 'good tea'"]}).hooks
+    assert hooks.after_deploy == (("python", "manage.py", "say", "good tea"),)
+    assert hooks.before_deploy == hooks.on_failure == ()
+
+
 def test_an_app_without_a_database_has_none():
     app = completed(database="none")
     assert (app.database, app_spec.plain(app)["database"], app_spec.plain(app)["databases"]) == (None, {}, [])

@@ -187,6 +187,14 @@ WRONG = [
         {"apps:shop:variables": {"SECRETS_FILE": "x"}},
         "apps:shop:variables:SECRETS_FILE: is set for every app: leave it out",
     ),
+    (
+        {"apps:shop:hooks": {"before_deploi": []}},
+        "apps:shop:hooks:before_deploi: unknown key: did you mean 'before_deploy'?",
+    ),
+    (
+        {"apps:shop:hooks": {"on_failure": "python manage.py x"}},
+        "apps:shop:hooks:on_failure: 'python manage.py x' is no list",
+    ),
     ({"apps:shop:variables": {"A": 1}}, "apps:shop:variables:A: 1 is not a text: put it in quotes"),
     ({"apps:shop:variables": {"A-B": "x"}}, "apps:shop:variables:A-B: 'A-B' is no name of a variable"),
     ({"secrets:shpo": {"A": "x"}}, "secrets:shpo: there is no such app: did you mean 'shop'?"),
@@ -332,3 +340,32 @@ def test_a_pillar_that_is_no_mapping_is_told():
 
 def test_keys_of_the_operators_own_are_left_alone():
     assert mistakes({"motd": "hello", "salt": {"minion": 1}}) == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "",
+        "  ",
+        "say 'tea",
+        'say "tea',
+        "say ''",
+        "say \\",
+        "a && b",
+        "a | b",
+        "a ; b",
+        "a > b",
+        "a\nb",
+        "a\x00",
+        7,
+        ["a"],
+    ],
+)
+def test_a_command_is_the_words_of_one_program(command):
+    [mistake] = mistakes({"apps:shop:hooks": {"after_deploy": ["true", command]}})
+    assert mistake.startswith("apps:shop:hooks:after_deploy: ")
+
+
+@pytest.mark.parametrize("command", ["sh -c 'a && b > c'", "say 'it''s' \"tea;\" a=b", "python manage.py say --to=ü"])
+def test_a_command_may_have_anything_in_its_arguments(command):
+    assert mistakes({"apps:shop:hooks": {"after_deploy": [command]}}) == []

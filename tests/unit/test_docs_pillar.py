@@ -18,6 +18,7 @@ SECTIONS = {
     "apps:&lt;app&gt;:source": app_spec_keys.SOURCE,
     "apps:&lt;app&gt;:health": app_spec_keys.HEALTH,
     "apps:&lt;app&gt;:rollout": app_spec_keys.ROLLOUT,
+    "apps:&lt;app&gt;:hooks": app_spec_keys.HOOKS,
     "apps:&lt;app&gt;:limits": app_spec_keys.LIMITS,
     "apps:&lt;app&gt;:tls": app_spec_keys.TLS,
     "apps:&lt;app&gt;:database": app_spec_keys.DATABASE,

@@ -99,6 +99,25 @@ def test_a_plan_with_a_problem_has_the_same_keys(plan):
     assert set(plan(HOSTS, app="shpo")) == set(plan(HOSTS))
 
 
+def test_a_hook_runs_on_the_first_host_in_the_release_that_it_is_about(plan):
+    commands = {"before_deploy": ["python manage.py pause"], "on_failure": ["python manage.py resume"]}
+    hooks = plan(HOSTS, hooks=commands, variables={"A": "1"})["hooks"]
+    before, failure = hooks["before_deploy"], hooks["on_failure"]
+    assert (before["host"], before["commands"]) == ("web1", [["python", "manage.py", "pause"]])
+    assert before["arguments"]["folder"] == f"/srv/shop/releases/{COMMIT[:12]}"
+    assert before["arguments"]["python"] == f"/srv/shop/releases/{COMMIT[:12]}/.venv/bin/python"
+    assert failure["arguments"]["folder"] == "/srv/shop/current"
+    assert hooks["after_deploy"]["commands"] == []
+    told = before["arguments"]["variables"]
+    assert (told["A"], told["DJANGO_SETTINGS_MODULE"], told["SLIPWAY_REVISION"]) == ("1", "shop.settings", "v2")
+    assert (told["SLIPWAY_COMMAND"], told["SLIPWAY_PHASE"]) == ("deploy", "before_deploy")
+
+
+def test_the_lock_lasts_as_long_as_the_hooks_may_take(plan):
+    seconds = plan(HOSTS)["lock_seconds"]
+    assert plan(HOSTS, hooks={"after_deploy": ["true", "false"]})["lock_seconds"] == seconds + 2 * 600
+
+
 @pytest.fixture
 def runner(load, tmp_path, monkeypatch):
     """The runner with v1 in the ledger, over hosts that answer ``slots.status`` as given."""

@@ -4,6 +4,7 @@ import pytest
 
 import ledger_file
 import lock_file
+import notices
 
 V1 = {"id": "1a2b3c4d5e6f", "commit": "1a2b3c4d5e6f" + "0" * 28, "revision": "v1"}
 BLUE, GREEN = {"slot": "blue", "release": "old"}, {"slot": "green", "release": "new"}
@@ -142,13 +143,13 @@ def test_in_test_mode_nothing_is_synced_or_noted(rollout):
 
 def test_a_dump_that_fails_stops_the_deploy(rollout):
     hosts = Hosts(manage_pending_migrations=["shop.0002"], databases_dump=RuntimeError("no room"))
-    ret = rollout(hosts).backed_up("backup", "web1", {}, [{"name": "shop", "host": "db1"}], "before-1")
+    ret = rollout(hosts).backed_up("backup", "shop", "web1", {}, [{"name": "shop", "host": "db1"}], "before-1")
     assert (ret["result"], ret["comment"]) == (False, "db1: no room")
 
 
 def test_an_app_without_a_database_of_ours_is_not_asked(rollout):
     hosts = Hosts()
-    assert rollout(hosts).backed_up("backup", "web1", {}, [], "before-1")["result"] is True
+    assert rollout(hosts).backed_up("backup", "shop", "web1", {}, [], "before-1")["result"] is True
     assert hosts.asked == []
 
 
@@ -240,3 +241,201 @@ def test_a_long_reason_keeps_its_first_line_and_its_end(rollout):
 def test_a_step_that_only_followed_a_failure_is_not_blamed(rollout):
     running = step(1, "stage", False, on_hosts(web1="boom")) | step(2, "migrate", False, ran=False)
     assert "migrate" not in rollout(None, running).finished("finish", [])["comment"]
+
+
+def hook(*commands, host="web1"):
+    return {"host": host, "commands": [list(command) for command in commands], "arguments": dict(RELEASE_ARGUMENTS)}
+
+
+def hosts_with_hooks(**answers):
+    """Hosts on which every command works, except those that the test says otherwise about."""
+    hosts = Hosts(hooks_run=None, **{"state_apply": {}, "manage_pending_migrations": [], **answers})
+    hosts.ran = []
+
+    def cmd(tgt, fun, tgt_type, arg, kwarg, expect_minions):
+        if fun == "hooks.run":
+            hosts.ran.append(kwarg)
+            fails = kwarg["command"][0] == "false"
+            hosts.answers[fun] = RuntimeError("false failed: no") if fails else " ".join(kwarg["command"])
+        return Hosts.cmd(hosts, tgt, fun, tgt_type, arg, kwarg, expect_minions)
+
+    hosts.cmd = cmd
+    return hosts
+
+
+RELEASE_ARGUMENTS = {"folder": "/new", "python": "/new/python", "user": "shop", "variables": {"A": "1"}, "timeout": 600}
+AHEAD = {"hosts": ["web1", "web2"], "pillar": {"only": "shop"}, "questions": {}}
+STAGED = {"out": "highstate", "ret": {"web1": {}}}
+
+
+def deployed(module, release=V1):
+    in_progress(module, {})
+    ledger_file.succeed(module.folder, "shop", {})
+    assert ledger_file.read(module.folder, "shop")["deployed"] == release
+
+
+def test_hooks_run_one_after_the_other_with_the_name_of_who_deploys(rollout):
+    hosts = hosts_with_hooks()
+    ret = rollout(hosts).hooked_before("before-deploy", "shop", V1, hook(["echo", "a"], ["echo", "b"]), **AHEAD)
+    assert (ret["result"], ret["changes"]) == (True, {"ran": ["echo a", "echo b"]})
+    assert ret["comment"] == "web1 ran: echo a; echo b"
+    assert [ran["command"] for ran in hosts.ran] == [["echo", "a"], ["echo", "b"]]
+    assert hosts.ran[0]["variables"]["A"] == "1"
+    assert hosts.ran[0]["variables"]["SLIPWAY_WHO"]
+
+
+def test_in_test_mode_hooks_say_what_they_would_run(rollout):
+    hosts = hosts_with_hooks()
+    ret = rollout(hosts, test=True).hooked_before("before-deploy", "shop", V1, hook(["echo", "a b"]), **AHEAD)
+    assert (ret["result"], ret["changes"]) == (None, {"ran": ["echo 'a b'"]})
+    assert hosts.ran == []
+
+
+def test_a_hook_that_fails_ends_the_step_and_what_ran_before_is_told(rollout):
+    hosts = hosts_with_hooks()
+    commands = hook(["echo", "a"], ["false"], ["echo", "c"])
+    ret = rollout(hosts).hooked_before("before-deploy", "shop", V1, commands, **AHEAD)
+    assert (ret["result"], ret["changes"], ret["comment"]) == (False, {"ran": ["echo a"]}, "web1: false failed: no")
+    assert len(hosts.ran) == 2
+
+
+@pytest.mark.parametrize("test", [True, False])
+def test_an_app_without_hooks_asks_nobody(rollout, test):
+    hosts = Hosts()
+    module = rollout(hosts, test=test)
+    before = module.hooked_before("before-deploy", "shop", V1, hook(), **AHEAD)
+    after = module.hooked_after("after-deploy", "shop", hook())
+    assert [(ret["result"], ret["changes"]) for ret in (before, after)] == [(True, {}), (True, {})]
+    assert hosts.asked == []
+
+
+@pytest.mark.parametrize("test", [True, False])
+def test_no_hook_runs_before_a_deploy_that_changes_nothing(rollout, test):
+    unchanged = {"slot": {"changes": {}, "result": True}}
+    hosts = hosts_with_hooks(state_apply=unchanged)
+    module = rollout(hosts, test=test)
+    deployed(module)
+    ret = module.hooked_before("before-deploy", "shop", V1, hook(["echo", "a"]), **AHEAD)
+    assert (ret["result"], ret["changes"], hosts.ran) == (True, {}, [])
+
+
+@pytest.mark.parametrize(
+    ("running", "answers"),
+    [
+        (step(1, "stage", changes=STAGED), {}),
+        ({}, {"state_apply": lambda host: {"slot": {"changes": {"slot": "green"}, "result": None}}}),
+        ({}, {"state_apply": lambda host: RuntimeError("no such pillar")}),
+        ({}, {"manage_pending_migrations": ["shop.0002"]}),
+    ],
+)
+def test_hooks_run_before_a_deploy_of_what_is_deployed_that_changes_a_host(rollout, running, answers):
+    hosts = hosts_with_hooks(**answers)
+    module = rollout(hosts, running)
+    deployed(module)
+    assert module.hooked_before("before-deploy", "shop", V1, hook(["echo", "a"]), **AHEAD)["changes"]
+
+
+@pytest.mark.parametrize(("test", "result"), [(True, None), (False, True)])
+def test_hooks_run_after_a_deploy_that_was_recorded(rollout, test, result):
+    running = step(1, "record", result=result, changes={"deployed": {}})
+    ret = rollout(hosts_with_hooks(), running, test=test).hooked_after("after-deploy", "shop", hook(["echo", "a"]))
+    assert (ret["result"], ret["changes"]) == (result, {"ran": ["echo a"]})
+
+
+@pytest.mark.parametrize("test", [True, False])
+def test_no_hook_runs_after_a_deploy_that_changed_nothing(rollout, test):
+    hosts = hosts_with_hooks()
+    ret = rollout(hosts, step(1, "record"), test=test).hooked_after("after-deploy", "shop", hook(["echo", "a"]))
+    assert (ret["result"], ret["changes"], hosts.ran) == (True, {}, [])
+
+
+def a_failed_deploy(rollout, before=BLUE):
+    hosts = hosts_with_hooks(slots_serving=before)
+    module = rollout(hosts, step(1, "activate-1", False, on_hosts(web1="boom")))
+    in_progress(module, {"web1": before})
+    return hosts, module
+
+
+def test_hooks_of_a_failure_run_after_the_hosts_were_brought_back(rollout):
+    hosts, module = a_failed_deploy(rollout)
+    lines = module.finished("finish", ["shop"], ["web1"], hook(["echo", "a"]))["comment"].splitlines()
+    assert lines[0] == "every host of shop still serves what it served before"
+    assert lines[1] == "web1 ran: echo a"
+    assert lines[-1].endswith("boom")
+    assert [asked[0] for asked in hosts.asked][-1] == "hooks.run"
+
+
+def test_a_hook_of_a_failure_that_fails_is_told_beside_the_reason(rollout):
+    _, module = a_failed_deploy(rollout)
+    ret = module.finished("finish", ["shop"], ["web1"], hook(["false"]))
+    assert ret["result"] is False
+    assert "a hook of a failure failed itself: web1: false failed: no" in ret["comment"]
+    assert ret["comment"].endswith("boom")
+    assert ledger_file.read(module.folder, "shop")["history"][-1]["reason"].endswith("boom")
+    assert lock_file.show(module.folder, "shop") == {}
+
+
+def test_without_a_release_that_serves_no_hook_of_a_failure_runs(rollout):
+    hosts, module = a_failed_deploy(rollout, before={"slot": "", "release": ""})
+    ret = module.finished("finish", ["shop"], ["web1"], hook(["echo", "a"]))
+    assert "web1 serves nothing: no hook of a failure runs" in ret["comment"]
+    assert hosts.ran == []
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """The messages that are sent, instead of sending them."""
+    sent = []
+    monkeypatch.setattr(notices, "send", lambda opts, notice: sent.append(notice) or ["nobody was there"])
+    return sent
+
+
+def test_a_failed_deploy_is_told_with_what_was_done_about_it(rollout, told):
+    _, module = a_failed_deploy(rollout)
+    ret = module.finished("finish", ["shop"], ["web1"])
+    [notice] = told
+    assert (notice["result"], notice["revision"], notice["hosts"]) == ("failed", "v1", ["web1"])
+    assert notice["told"] == ["every host of shop still serves what it served before"]
+    assert notice["reason"].endswith("boom")
+    assert ret["comment"].splitlines()[1] == "nobody was there"
+
+
+def test_a_deploy_that_was_recorded_is_told_and_a_failed_message_fails_nothing(rollout, told):
+    module = rollout(running=step(1, "record", changes={"deployed": {}}))
+    deployed(module)
+    ret = module.finished("finish", ["shop"], ["web1"])
+    assert (ret["result"], ret["comment"]) == (True, "nobody was there")
+    assert [notice["result"] for notice in told] == ["deployed"]
+
+
+def test_a_step_that_failed_after_the_record_is_told_as_well(rollout, told):
+    failed_hook = step(2, "after-deploy", False, comment="web1: false failed: no")
+    module = rollout(running=step(1, "record", changes={"deployed": {}}) | failed_hook)
+    deployed(module)
+    ret = module.finished("finish", ["shop"], ["web1"], hook(["echo", "a"]))
+    assert ret["result"] is False
+    assert "the release is deployed on every host; what failed came after that" in ret["comment"]
+    assert [(notice["result"], notice["reason"]) for notice in told] == [
+        ("deployed", "the step after-deploy failed: web1: false failed: no")
+    ]
+
+
+def test_a_deploy_that_changed_nothing_is_not_told(rollout, told):
+    module = rollout(running=step(1, "record"))
+    deployed(module)
+    assert module.finished("finish", ["shop"], ["web1"])["result"] is True
+    assert told == []
+
+
+def test_a_deploy_that_was_refused_is_not_told(rollout, told):
+    module = rollout(running=step(1, "lock", False, comment="shop is locked by bob"), jid="2")
+    in_progress(module, {"web1": BLUE})
+    module.finished("finish", ["shop"], ["web1"])
+    assert told == []
+
+
+def test_in_test_mode_nobody_is_told_and_mistakes_of_the_configuration_are_shown(rollout, told):
+    module = rollout(running=step(1, "record", None, changes={"deployed": {}}), test=True)
+    module.__opts__["slipway_notify"] = {"mial": {}}
+    assert "slipway_notify:mial: unknown key" in module.finished("finish", ["shop"], ["web1"])["comment"]
+    assert told == []

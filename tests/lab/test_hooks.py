@@ -1,0 +1,78 @@
+"""Hooks of an app on its host, and what the master tells a chat, on the way to a release and back."""
+
+import json
+
+import pytest
+from test_recovery import wait_for
+
+URL = "http://127.0.0.1:8099/services/sesame"
+FILES = {hook: f"/srv/shop/media/{hook}" for hook in ("before_deploy", "after_deploy")}
+POSTS = "/run/slipway-webhook.jsonl"
+
+# Notes what it gets, as a chat would.
+CHAT = f"""
+import http.server
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        with open({POSTS!r}, "ab") as posts:
+            posts.write(self.rfile.read(int(self.headers["Content-Length"])) + b"\\n")
+        self.send_response(200)
+        self.end_headers()
+
+http.server.HTTPServer(("127.0.0.1", 8099), Handler).serve_forever()
+"""
+
+
+@pytest.fixture
+def hooked(serving_v1):
+    """The shop with hooks that say who they are, where, and what they were told."""
+    file = serving_v1.lab.folder / "pillar/apps/shop.sls"
+    before = file.read_text(encoding="utf-8")
+    script = 'echo $(id -un) $PWD $(python -c "import sys; print(sys.prefix)") $SLIPWAY_COMMAND $SLIPWAY_REVISION >'
+    hooks = {hook: [f"sh -c '{script} {path}'"] for hook, path in FILES.items()}
+    file.write_text(f"{before}\n    hooks: {json.dumps(hooks)}\n", encoding="utf-8")
+    try:
+        yield serving_v1
+    finally:
+        file.write_text(before, encoding="utf-8")
+        serving_v1.lab.run("web1", ["rm", "-f", *FILES.values()])
+
+
+@pytest.fixture
+def chat(hooked):
+    """What the chat on the master was told: a function."""
+    lab, conf = hooked.lab, "/etc/salt/master.d/notify.conf"
+    lab.run("master", ["systemd-run", "--unit=slipway-webhook", "python3", "-c", CHAT])
+    lab.run("master", ["install", "-m", "600", "/dev/stdin", "/etc/salt/slipway-webhook"], input=URL)
+    settings = {"slipway_notify": {"webhook": {"url_file": "/etc/salt/slipway-webhook"}}}
+    lab.run("master", ["tee", conf], input=json.dumps(settings))
+    listening = ["sh", "-c", "ss -ltn | grep -q 127.0.0.1:8099"]
+    try:
+        wait_for(lambda: lab.run("master", listening, check=False).returncode == 0, 10)
+        yield lambda: [json.loads(line) for line in lab.run("master", ["cat", POSTS]).stdout.splitlines()]
+    finally:
+        lab.run("master", ["systemctl", "stop", "slipway-webhook"], check=False)
+        lab.run("master", ["rm", "-f", conf, "/etc/salt/slipway-webhook", POSTS])
+
+
+def said(site, hook):
+    """What a hook wrote, and who owns the file."""
+    done = site.lab.run("web1", ["sh", "-c", f"cat {FILES[hook]}; stat -c %U {FILES[hook]}"])
+    words, owner = done.stdout.splitlines()
+    return words.split(), owner
+
+
+def test_hooks_run_as_the_app_in_the_new_release_and_a_chat_hears_of_the_way_there_and_back(hooked, chat):
+    site = hooked
+    site.must_deploy("tweak")
+    for hook in FILES:
+        (user, folder, prefix, *told), owner = said(site, hook)
+        release = f"/srv/shop/releases/{site.commit('tweak')}"
+        assert (user, owner, folder, told) == ("shop", "shop", release, ["deploy", "tweak"])
+        assert prefix == f"{release}/.venv"
+    back = site.run_runner("state.orchestrate", "orch.rollback", 'pillar={"app": "shop"}')
+    assert back.returncode == 0, back.stdout[-6000:]
+    assert said(site, "after_deploy")[0][-2:] == ["rollback", "v1"]
+    assert [(post["revision"], post["result"]) for post in chat()] == [("tweak", "deployed"), ("v1", "rolled back")]
+    assert "sesame" not in back.stdout + back.stderr
