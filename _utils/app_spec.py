@@ -207,7 +207,8 @@ def _health(health, host):
 
 def _rollout(rollout, hosts):
     wave = rollout.get("wave") or max(hosts - rollout["canary"], 1)
-    return Rollout(canary=rollout["canary"], wave=wave, watch=rollout["watch"])
+    kept = {key: rollout[key] for key in ("canary", "watch", "lock_timeout")}
+    return Rollout(wave=wave, **kept)
 
 
 def _tls(app, hosts, id):

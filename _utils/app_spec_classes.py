@@ -188,11 +188,12 @@ class Health:
 
 @dataclasses.dataclass(frozen=True)
 class Rollout:
-    """How many hosts take a new release at once, first and then; ``watch`` in seconds."""
+    """How many hosts take a new release at once, first and then; ``watch`` and ``lock_timeout`` in seconds."""
 
     canary: int
     wave: int
     watch: float
+    lock_timeout: float
 
 
 @dataclasses.dataclass(frozen=True)

@@ -184,6 +184,13 @@ ROLLOUT = (
         10,
         "How long a release is watched through the front door after it got the traffic. If it fails it is reverted.",
     ),
+    Key(
+        "lock_timeout",
+        seconds(0, 3600),
+        5,
+        "How long a migration may wait for a table that another transaction holds, while every user of the table waits"
+        " behind it; then it is given up and the deploy fails. 0: for ever. Strong Migrations advises 10 or less.",
+    ),
 )
 
 LIMITS = (
