@@ -23,7 +23,7 @@ ANSWERS = 3
 ROLES = ("database", "app", "balancer")
 
 
-def plan(app, revision=""):
+def plan(app, revision="", allow_unsafe=False):
     """
     The plan of a deploy, of which ``salt/orch/deploy.sls`` makes states.
 
@@ -31,6 +31,8 @@ def plan(app, revision=""):
         The app's name.
     revision
         What to deploy; empty for the revision in the app's pillar. One host resolves it, so that all get one commit.
+    allow_unsafe
+        Deploy it also with migrations with which the release that is served may fail.
 
     It never raises for a mistake in what was asked: ``problems`` holds the sentences, and the rest is empty.
 
@@ -41,7 +43,8 @@ def plan(app, revision=""):
         salt-run rollout.plan shop v1
     """
     try:
-        return _plan(*_wanted(_fleet().app(app), str(revision)), ledger_file.DEPLOYED)
+        plan = _plan(*_wanted(_fleet().app(app), str(revision)), ledger_file.DEPLOYED)
+        return {**plan, "examine": [plan["first"]], "allow_unsafe": allow_unsafe is True}
     except SaltException as error:
         return _no_plan(error)
 
@@ -55,7 +58,7 @@ def way_back(app, to="", keep_migrations=False):
     to
         The revision or id of a release that was deployed; empty for the one before.
     keep_migrations
-        Go back although migrations were applied since, of which the release knows nothing. They stay.
+        Go back although migrations were applied since with which the release may fail. They stay.
 
     CLI Example:
 
@@ -64,9 +67,9 @@ def way_back(app, to="", keep_migrations=False):
         salt-run rollout.way_back shop
     """
     try:
-        release, applied = ledger_file.way_back(ledger_file.folder(__opts__), app, str(to or ""))
-        if applied and keep_migrations is not True:
-            raise CommandExecutionError(_over_migrations(release, applied))
+        release, unsafe = ledger_file.way_back(ledger_file.folder(__opts__), app, str(to or ""))
+        if unsafe and keep_migrations is not True:
+            raise CommandExecutionError(_over_migrations(release, unsafe))
         return _plan(_fleet().app(app), release, ledger_file.ROLLED_BACK)
     except SaltException as error:
         return _no_plan(error)
@@ -153,12 +156,13 @@ def _wanted(app, revision):
     return app, {"id": answer["id"], "commit": answer["commit"], "revision": revision}
 
 
-def _over_migrations(release, applied):
-    return (
-        f"since {release['revision']} ({release['id']}) migrations were applied that it does not know:"
-        f" {', '.join(applied)}. If it works with the database as it is now (they only added), go back with"
-        " keep_migrations: true; otherwise deploy a release that mends what is wrong"
+def _over_migrations(release, unsafe):
+    first = f"since {release['revision']} ({release['id']}) migrations were applied with which it may fail:"
+    last = (
+        "If it works with the database as it is now, go back with keep_migrations: true;"
+        " otherwise deploy a release that mends what is wrong"
     )
+    return "\n".join([first, *(f"{name}: {'; '.join(reasons)}" for name, reasons in unsafe.items()), last])
 
 
 def _plan(app, release, result):
@@ -177,6 +181,8 @@ def _plan(app, release, result):
         "others": [database["host"] for database in spec["databases"]],
         "databases": [{"name": database["name"], "host": database["host"]} for database in spec["databases"]],
         "questions": _questions(spec),
+        "examine": [],
+        "allow_unsafe": False,
         "lock_seconds": _lock_seconds(spec, len(groups)),
         "summary": "\n".join([_summary(app.name, release, groups), *_closures([app]).values()]),
         **_steps(groups),
@@ -185,10 +191,11 @@ def _plan(app, release, result):
 
 def _no_plan(error):
     nothing = dict.fromkeys(("app", "first", "summary", "lock_seconds", "result"), "")
-    lists = {key: [] for key in ("apps", "hosts", "others", "databases")}
+    lists = {key: [] for key in ("apps", "hosts", "others", "databases", "examine")}
     release = {"id": "", "commit": "", "revision": ""}
     problems = str(error).splitlines()
-    return {**nothing, **lists, **_steps([]), "problems": problems, "release": release, "pillar": {}, "questions": {}}
+    empty = {"release": release, "pillar": {}, "questions": {}, "allow_unsafe": False}
+    return {**nothing, **lists, **_steps([]), **empty, "problems": problems}
 
 
 def _steps(groups):
