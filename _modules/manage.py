@@ -36,6 +36,11 @@ COLLECT_TIMEOUT = 1800
 # A long migration is normal, and one that is killed may leave half an index: this ends what hangs for a day.
 MIGRATE_TIMEOUT = 86400
 
+BLOCKED = (
+    "another transaction holds a lock that it needs for longer than {} s: look at pg_stat_activity, then deploy again;"
+    " the release before still serves"
+)
+
 # Starting Django costs more than all questions together (2.3x, measured), so they are asked at once; an answer serves
 # one time, within the same minute, because a minion that does not fork keeps __context__ from run to run.
 QUESTIONS = ("check", "pending", "static_root")
@@ -71,9 +76,41 @@ def pending_migrations(python, folder, settings, user, variables):
     return _ask("pending", python, folder, settings, user, variables)
 
 
-def migrate(python, folder, settings, user, variables):
+def unsafe_migrations(python, folder, settings, user, variables):
+    """
+    Those of the pending migrations that may break the release that is served, ``{migration: [reason, ...]}``, in the
+    order in which they would be applied.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call manage.unsafe_migrations /srv/shop/current/.venv/bin/python /srv/shop/current shop.settings shop '{}'
+    """
+    return examine(python, folder, settings, user, variables)["unsafe"]
+
+
+def examine(python, folder, settings, user, variables):
+    """
+    What django-migration-linter says of the pending migrations: ``unsafe`` as ``unsafe_migrations`` gives them, and
+    ``unknown``, ``{migration: why}``, which it could not judge, for example because the release has no such package.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call manage.examine /srv/shop/current/.venv/bin/python /srv/shop/current shop.settings shop '{}'
+    """
+    found = _run(["unsafe"], python, folder, settings, user, variables, QUESTION_TIMEOUT)["unsafe"]
+    return {**found, "unknown": {name: command.mask(why) for name, why in found["unknown"].items()}}
+
+
+def migrate(python, folder, settings, user, variables, lock_timeout=0):
     """
     Apply the migrations that are pending; returns those that this call applied.
+
+    lock_timeout
+        Seconds that a migration may wait for a lock in PostgreSQL, while users wait behind it; 0: for ever.
 
     On PostgreSQL hosts that do this at once take turns, and only the first finds something to do. Raises
     CommandExecutionError with the traceback's end; its ``changes`` name what had been applied until then.
@@ -85,10 +122,12 @@ def migrate(python, folder, settings, user, variables):
         salt-call manage.migrate /srv/shop/current/.venv/bin/python /srv/shop/current shop.settings shop '{}'
     """
     _answers().clear()
-    done = _run(["migrate"], python, folder, settings, user, variables, MIGRATE_TIMEOUT)["migrate"]
+    options = {"migrate": {"lock_timeout": lock_timeout}}
+    done = _run(["migrate"], python, folder, settings, user, variables, MIGRATE_TIMEOUT, options)["migrate"]
     if done["error"]:
         at = f" at {done['left'][0]}" if done["left"] else ""
-        error = CommandExecutionError(f"migrate failed{at}:\n{command.mask(done['error'])}")
+        why = f" {BLOCKED.format(lock_timeout)}" if done["blocked"] and lock_timeout else ""
+        error = CommandExecutionError(f"migrate failed{at}:{why}\n{command.mask(done['error'])}")
         error.changes = {"applied": done["applied"]} if done["applied"] else {}
         raise error
     return done["applied"]
@@ -223,10 +262,15 @@ def _run(names, *arguments):
     return {name: _result(name, answer) for name, answer in _run_all(names, *arguments).items()}
 
 
-def _run_all(names, python, folder, settings, user, variables, timeout):
-    """Have the release's Python answer questions of ``django_steps``: ``{name: {"answer"} or {"error"}}``."""
+def _run_all(names, python, folder, settings, user, variables, timeout, options=None):
+    """
+    Have the release's Python answer questions of ``django_steps``: ``{name: {"answer"} or {"error"}}``.
+
+    options
+        ``{name: arguments}`` of questions that take some. Other users of the host can see them.
+    """
     output = command.run(
-        [python, "-", *names],
+        [python, "-", json.dumps(options or {}), *names],
         user=user,
         cwd=folder,
         env={**variables, "DJANGO_SETTINGS_MODULE": settings},

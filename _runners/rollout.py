@@ -35,12 +35,12 @@ COLUMNS = ("release", "slot", "server", "since", "answer", "drift")
 ROLES = ("database", "app", "balancer")
 
 
-def deploy(app, revision=""):
+def deploy(app, revision="", allow_unsafe=False):
     """
     Deploy an app, as ``state.orchestrate orch.deploy`` does, and show how far it is; returns a short table of what each
     host serves then, and why if it failed. The exit code is 1 if it failed.
 
-    app, revision
+    app, revision, allow_unsafe
         As in ``plan``.
 
     CLI Example:
@@ -49,7 +49,7 @@ def deploy(app, revision=""):
 
         salt-run rollout.deploy shop v1
     """
-    return _orchestrate("deploy", app, revision=revision)
+    return _orchestrate("deploy", app, revision=revision, allow_unsafe=allow_unsafe)
 
 
 def rollback(app, to="", keep_migrations=False):
@@ -117,7 +117,7 @@ def unlock(app):
     return lock_file.release(ledger_file.folder(__opts__), app)
 
 
-def plan(app, revision=""):
+def plan(app, revision="", allow_unsafe=False):
     """
     The plan of a deploy, of which ``salt/orch/deploy.sls`` makes states.
 
@@ -125,6 +125,8 @@ def plan(app, revision=""):
         The app's name.
     revision
         What to deploy; empty for the revision in the app's pillar. One host resolves it, so that all get one commit.
+    allow_unsafe
+        Deploy it also with migrations with which the release that is served may fail.
 
     It never raises for a mistake in what was asked: ``problems`` holds the sentences, and the rest is empty.
 
@@ -135,7 +137,8 @@ def plan(app, revision=""):
         salt-run rollout.plan shop v1
     """
     try:
-        return _plan(*_wanted(_fleet().app(app), str(revision)), ledger_file.DEPLOYED)
+        plan = _plan(*_wanted(_fleet().app(app), str(revision)), ledger_file.DEPLOYED)
+        return {**plan, "examine": [plan["first"]], "allow_unsafe": allow_unsafe is True}
     except SaltException as error:
         return _no_plan(error)
 
@@ -149,7 +152,7 @@ def way_back(app, to="", keep_migrations=False):
     to
         The revision or id of a release that was deployed; empty for the one before.
     keep_migrations
-        Go back although migrations were applied since, of which the release knows nothing. They stay.
+        Go back although migrations were applied since with which the release may fail. They stay.
 
     CLI Example:
 
@@ -158,9 +161,9 @@ def way_back(app, to="", keep_migrations=False):
         salt-run rollout.way_back shop
     """
     try:
-        release, applied = ledger_file.way_back(ledger_file.folder(__opts__), app, str(to or ""))
-        if applied and keep_migrations is not True:
-            raise CommandExecutionError(_over_migrations(release, applied))
+        release, unsafe = ledger_file.way_back(ledger_file.folder(__opts__), app, str(to or ""))
+        if unsafe and keep_migrations is not True:
+            raise CommandExecutionError(_over_migrations(release, unsafe))
         return _plan(_fleet().app(app), release, ledger_file.ROLLED_BACK)
     except SaltException as error:
         return _no_plan(error)
@@ -282,12 +285,13 @@ def _wanted(app, revision):
     return app, {"id": answer["id"], "commit": answer["commit"], "revision": revision}
 
 
-def _over_migrations(release, applied):
-    return (
-        f"since {release['revision']} ({release['id']}) migrations were applied that it does not know:"
-        f" {', '.join(applied)}. If it works with the database as it is now (they only added), go back with"
-        " keep_migrations: true; otherwise deploy a release that mends what is wrong"
+def _over_migrations(release, unsafe):
+    first = f"since {release['revision']} ({release['id']}) migrations were applied with which it may fail:"
+    last = (
+        "If it works with the database as it is now, go back with keep_migrations: true;"
+        " otherwise deploy a release that mends what is wrong"
     )
+    return "\n".join([first, *(f"{name}: {'; '.join(reasons)}" for name, reasons in unsafe.items()), last])
 
 
 def _plan(app, release, result):
@@ -307,6 +311,8 @@ def _plan(app, release, result):
         "databases": [{"name": database["name"], "host": database["host"]} for database in spec["databases"]],
         "questions": _questions(spec),
         "hooks": {phase: _hook(spec, phase, result) for phase in HOOKS},
+        "examine": [],
+        "allow_unsafe": False,
         "lock_seconds": _lock_seconds(spec, len(groups)),
         "summary": "\n".join([_summary(app.name, release, groups), *_closures([app]).values()]),
         **_steps(groups),
@@ -315,11 +321,11 @@ def _plan(app, release, result):
 
 def _no_plan(error):
     nothing = dict.fromkeys(("app", "first", "summary", "lock_seconds", "result"), "")
-    lists = {key: [] for key in ("apps", "hosts", "others", "databases")}
+    lists = {key: [] for key in ("apps", "hosts", "others", "databases", "examine")}
     release = {"id": "", "commit": "", "revision": ""}
     problems = str(error).splitlines()
-    dicts = {"pillar": {}, "questions": {}, "hooks": dict.fromkeys(HOOKS, {})}
-    return {**nothing, **lists, **dicts, **_steps([]), "problems": problems, "release": release}
+    empty = {"release": release, "pillar": {}, "questions": {}, "allow_unsafe": False}
+    return {**nothing, **lists, **_steps([]), **empty, "hooks": dict.fromkeys(HOOKS, {}), "problems": problems}
 
 
 def _steps(groups):

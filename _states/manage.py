@@ -35,9 +35,12 @@ def checked(name, python, folder, settings, user, variables, current=""):
 
 
 @state_result.failures_are_results
-def migrated(name, python, folder, settings, user, variables, current=""):
+def migrated(name, python, folder, settings, user, variables, current="", lock_timeout=0):
     """
     Ensure that every migration of a release is applied. Give it to one host of the fleet.
+
+    lock_timeout
+        Seconds that a migration may wait for a lock in PostgreSQL, while users wait behind it; 0: for ever.
 
     .. code-block:: yaml
 
@@ -49,6 +52,7 @@ def migrated(name, python, folder, settings, user, variables, current=""):
             - user: shop
             - variables: {SECRETS_FILE: /etc/shop/secrets.json}
             - current: /srv/shop/current
+            - lock_timeout: 5
     """
     if _is_served(folder, current):
         return state_result.unchanged(name, "The release is served, so it has been migrated")
@@ -59,7 +63,7 @@ def migrated(name, python, folder, settings, user, variables, current=""):
         return state_result.unchanged(name, "Every migration is applied")
     if __opts__["test"]:
         return state_result.would(name, {"applied": pending}, f"{len(pending)} migrations would be applied")
-    applied = __salt__["manage.migrate"](python, folder, settings, user, variables)
+    applied = __salt__["manage.migrate"](python, folder, settings, user, variables, lock_timeout)
     if not applied:
         return state_result.unchanged(name, "Every migration is applied: another host was faster")
     return state_result.changed(name, {"applied": applied}, f"{len(applied)} migrations were applied")

@@ -28,6 +28,11 @@ SILENT = "it does not answer"
 
 # Seconds that a state run waits for another one on the same host: a highstate that the host began by itself.
 QUEUE = 60
+UNSAFE = "with these migrations the release that is served may fail"
+EXPAND = (
+    "let one release add, and a later one take away what no deployed release uses (docs/deploy.md, Migrations)."
+    " If you know that none does, or want it all the same: allow_unsafe: true"
+)
 
 
 def _failures_are_results(function):
@@ -190,6 +195,44 @@ def applied(name, app, hosts, sls, pillar):
 
 
 @_step
+def examined(name, app, hosts, questions, allow_unsafe=False):
+    """
+    Ensure that the release that is served works with the database while, and after, the new one's migrations run.
+
+    hosts
+        The app host to ask, which has the release staged; empty for a release that was deployed before.
+    questions
+        The arguments of ``manage.examine``.
+    allow_unsafe
+        Go on all the same; the ledger notes what was unsafe.
+
+    What could not be examined is told, and stops nothing.
+
+    .. code-block:: yaml
+
+        examine:
+          rollout.examined:
+            - app: shop
+            - hosts: [web1]
+            - questions: {python: ..., folder: ..., settings: ..., user: shop, variables: {}}
+            - allow_unsafe: false
+    """
+    if not hosts:
+        return state_result.unchanged(name, "the release was deployed before: it has no new migrations")
+    host = hosts[0]
+    if __opts__["test"] and not _ask([host], "file.file_exists", path=questions["python"])[0]:
+        return state_result.unchanged(name, "unsafe migrations will be known when the release is staged")
+    found = _ask_one(host, "manage.examine", **questions)
+    unsafe, unknown = found["unsafe"], {migration: [why] for migration, why in found["unknown"].items()}
+    if unsafe and allow_unsafe is not True:
+        raise CommandExecutionError(f"{UNSAFE}:\n{_reasons(unsafe)}\n{EXPAND}")
+    told = [f"allowed: {_reasons(unsafe)}"] if unsafe else ["no pending migration is known to be unsafe"]
+    told += [f"not examined: {_reasons(unknown)}"] if unknown else []
+    notes = {**unsafe, **unknown}
+    return _with(name, {"unsafe": notes} if notes else {}, "\n".join(told))
+
+
+@_step
 def hooked_before(name, app, release, hook, hosts, pillar, questions):
     """
     Run the app's hooks of before a deploy, unless the deploy will change nothing.
@@ -328,7 +371,8 @@ def recorded(name, app, hosts, release, result=ledger_file.DEPLOYED):
     if __opts__["test"]:
         return state_result.would(name, changes, f"{_title(release)} would be recorded")
     _must_hold(app)
-    ledger_file.succeed(_folder(), app, steps.seconds(__running__), steps.applied(__running__), result)
+    spent, applied, unsafe = steps.seconds(__running__), steps.applied(__running__), steps.unsafe(__running__)
+    ledger_file.succeed(_folder(), app, spent, applied, result, unsafe)
     # One that does not hear this learns it from the ledger.
     _ask(hosts, "slots.settle", app)
     return state_result.changed(name, changes, f"{_title(release)} is deployed")
@@ -418,8 +462,8 @@ def _end(app, failure, hook):
         lines = _revert(app, attempt["before"])
         if steps.passed(__running__, "migrate"):
             lines.append("the migrations that ran stay applied: the release before must work with them")
-        spent, applied = steps.seconds(__running__), steps.applied(__running__)
-        ledger_file.fail(_folder(), app, steps.sentence(failure), spent, applied)
+        spent, applied, unsafe = steps.seconds(__running__), steps.applied(__running__), steps.unsafe(__running__)
+        ledger_file.fail(_folder(), app, steps.sentence(failure), spent, applied, unsafe)
         return [*lines, *_after_failure(hook, attempt["before"])]
     finally:
         lock_file.release(_folder(), app, __orchestration_jid__)
@@ -575,6 +619,11 @@ def _left_behind(abandoned):
 
 def _lines(problems):
     return "\n".join(f"{host}: {problem}" for host, problem in problems.items())
+
+
+def _reasons(migrations):
+    """A line for each migration, because a failure shows its last lines only."""
+    return "\n".join(f"{migration}: {'; '.join(reasons)}" for migration, reasons in migrations.items())
 
 
 def _title(release):

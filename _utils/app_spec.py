@@ -214,7 +214,8 @@ def _rollout(rollout, hosts, pushed):
     wave = rollout.get("wave") or max(hosts - rollout["canary"], 1)
     watch = Watch(seconds=rollout["watch"], errors=rollout["errors"], slowdown=rollout["slowdown"])
     confirm = rollout["confirm"] if pushed else 0
-    return Rollout(canary=rollout["canary"], wave=wave, watch=watch, confirm=confirm)
+    kept = {key: rollout[key] for key in ("canary", "lock_timeout")}
+    return Rollout(wave=wave, watch=watch, confirm=confirm, **kept)
 
 
 def _hooks(hooks):

@@ -200,12 +200,13 @@ class Watch:
 
 @dataclasses.dataclass(frozen=True)
 class Rollout:
-    """How many hosts take a new release at once, first and then; ``confirm`` in seconds."""
+    """How many hosts take a new release at once, first and then; ``confirm`` and ``lock_timeout`` in seconds."""
 
     canary: int
     wave: int
     watch: Watch
     confirm: int
+    lock_timeout: float
 
 
 @dataclasses.dataclass(frozen=True)

@@ -211,6 +211,13 @@ ROLLOUT = (
         " no answer for that long, or the deploy was killed, it goes back by itself; 0: it stays. Longer for hundreds"
         " of hosts: each asks twice in that time.",
     ),
+    Key(
+        "lock_timeout",
+        seconds(0, 3600),
+        5,
+        "How long a migration may wait for a table that another transaction holds, while every user of the table waits"
+        " behind it; then it is given up and the deploy fails. 0: for ever. Strong Migrations advises 10 or less.",
+    ),
 )
 
 HOOKS = (

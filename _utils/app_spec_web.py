@@ -11,6 +11,9 @@ SLOTS = ("blue", "green")
 TEMPLATES = "salt://app/servers"
 ACCESS_LOGS = {"nginx": "/var/log/nginx/access.log", "apache": "/var/log/apache2/access.log"}
 
+# Added to the venv of an app with a database, as its server is: it judges the pending migrations of a deploy.
+MIGRATION_LINTER = "django-migration-linter==6.0.0"
+
 # Requests that reach every worker of a server with an event loop, which answers many at once with one thread.
 WARM_REQUESTS = 8
 
@@ -25,7 +28,7 @@ def web(name, app, values, grains, paths):
         interface=app["interface"],
         application=app[app["interface"]],
         front=server.front,
-        packages=server.packages,
+        packages=(*server.packages, *([] if app["database"] == "none" else [MIGRATION_LINTER])),
         files=_files(server, paths),
         maps=_maps(server, paths),
         workers=workers,

@@ -6,7 +6,9 @@ One process for several questions, because starting Django costs more than all o
 """
 
 import contextlib
+import functools
 import json
+import math
 import sys
 import traceback
 import zlib
@@ -17,6 +19,15 @@ ERROR_LINES = 20
 # The advisory lock that hosts which migrate the same database at once take in turn. PostgreSQL counts such locks per
 # database, so that one number does for all apps.
 LOCK = zlib.crc32(b"slipway.migrate")
+
+# What PostgreSQL calls a statement that gave up waiting for a lock, lock_not_available:
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+LOCK_NOT_AVAILABLE = "55P03"
+
+# Options of django-migration-linter that say what is judged, as the app's developers may have set them for themselves.
+LINTER_OPTIONS = ("exclude_migration_tests", "include_apps", "exclude_apps", "ignore_initial_migrations")
+LINTER_OPTIONS += ("ignore_name", "ignore_name_contains", "include_name", "include_name_contains")
+LINTER_OPTIONS += ("ignore_sqlmigrate_errors",)
 
 
 def check():
@@ -41,19 +52,47 @@ def pending():
     return [f"{migration.app_label}.{migration.name}" for migration, _ in plan]
 
 
-def migrate():
-    """The migrations that were applied now, those that are left, and the error that ended it, if one did."""
+def unsafe():
+    """
+    Which pending migrations may break the release that is served, ``unsafe``: ``{migration: [reason, ...]}``, and which
+    could not be judged, ``unknown``: ``{migration: why}``. django-migration-linter judges, by the SQL that they run.
+
+    In a database in which nothing was migrated yet no release can be served, so that anything is safe.
+    """
+    from django.db import connection
+    from django.db.migrations.recorder import MigrationRecorder
+
+    names = pending()
+    if not names or not MigrationRecorder(connection).applied_migrations():
+        return {"unsafe": {}, "unknown": {}}
+    try:
+        linter = _linter(connection.vendor)
+    except Exception as error:
+        return {"unsafe": {}, "unknown": dict.fromkeys(names, _in_short(error))}
+    tables = connection.introspection.table_names(include_views=True)
+    return _judge_all(linter, names, tables)
+
+
+def migrate(lock_timeout=0):
+    """
+    The migrations that were applied now, those that are left, the error that ended it, if one did, and whether it was
+    ``blocked``: a lock of somebody else was not given back in time.
+
+    lock_timeout
+        Seconds that a statement may wait for a lock in PostgreSQL; 0: for ever.
+    """
     from django.core.management import call_command
 
-    with _alone():
-        before, error = pending(), ""
+    with _alone(), _impatient(lock_timeout):
+        before, error, blocked = pending(), "", False
         try:
             if before:
                 call_command("migrate", interactive=False, verbosity=0)
-        except Exception:
-            error = _reason()
+        except Exception as caught:
+            error, blocked = _reason(), _is_lock_timeout(caught)
         left = pending() if before else []
-    return {"applied": [name for name in before if name not in left], "left": left, "error": error}
+    applied = [name for name in before if name not in left]
+    return {"applied": applied, "left": left, "error": error, "blocked": blocked}
 
 
 def static_root():
@@ -82,10 +121,123 @@ def _alone():
     holder = connection.copy()
     try:
         with holder.cursor() as cursor:
+            # Whatever the app's settings say: another host's migrations take as long as they take.
+            cursor.execute("SET lock_timeout = 0")
+            cursor.execute("SET statement_timeout = 0")
             cursor.execute("SELECT pg_advisory_lock(%s)", [LOCK])
         yield
     finally:
         holder.close()
+
+
+@contextlib.contextmanager
+def _impatient(seconds):
+    """
+    Have PostgreSQL end a statement that waits longer for a lock: every user of the table waits behind it meanwhile.
+
+    It is set in each session once that is there, because what the app's settings say when they connect comes before.
+    """
+    from django.db import connection
+    from django.db.backends.signals import connection_created
+
+    def limit(connection, **_):
+        if connection.vendor == "postgresql":
+            _limit_waiting(connection, seconds)
+
+    connection_created.connect(limit, weak=False)
+    # One that is open was not told.
+    connection.close()
+    try:
+        with connection.execute_wrapper(functools.partial(_patient_if_concurrent, seconds)):
+            yield
+    finally:
+        connection_created.disconnect(limit)
+
+
+def _limit_waiting(connection, seconds):
+    with connection.connection.cursor() as cursor:
+        cursor.execute(f"SET lock_timeout = {math.ceil(seconds * 1000)}")
+
+
+def _patient_if_concurrent(seconds, execute, sql, params, many, context):
+    """CREATE INDEX CONCURRENTLY blocks nobody while it waits; given up, it would leave an invalid index behind."""
+    if context["connection"].vendor != "postgresql" or "CONCURRENTLY" not in str(sql).upper():
+        return execute(sql, params, many, context)
+    _limit_waiting(context["connection"], 0)
+    done = execute(sql, params, many, context)
+    _limit_waiting(context["connection"], seconds)
+    return done
+
+
+def _is_lock_timeout(error):
+    while error:
+        # Psycopg 3 and 2.
+        if LOCK_NOT_AVAILABLE in (getattr(error, "sqlstate", ""), getattr(error, "pgcode", "")):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _linter(vendor):
+    """The linter with the options that the project has set for it: in its settings, a .cfg file or pyproject.toml."""
+    from django_migration_linter import MigrationLinter
+    from django_migration_linter.management.commands.lintmigrations import Command
+
+    defaults = vars(Command().create_parser("manage.py", "lintmigrations").parse_args([]))
+    readers = (Command.read_toml_file, Command.read_config_file, Command.read_django_settings)
+    said = {name: value for read in readers for name, value in read(defaults).items()}
+    options = {name: said[name] for name in LINTER_OPTIONS if said.get(name)}
+    analyser = said.get("sql_analyser") or vendor
+    return MigrationLinter(analyser_string=analyser, no_output=True, no_cache=True, **options)
+
+
+def _judge_all(linter, names, tables):
+    unsafe, unknown = {}, {}
+    for name in names:
+        try:
+            if reasons := _judge(linter, name, tables):
+                unsafe[name] = reasons
+        except Exception as error:
+            unknown[name] = _in_short(error)
+    return {"unsafe": unsafe, "unknown": unknown}
+
+
+def _judge(linter, name, tables):
+    """
+    Why a migration is unsafe: a list of texts.
+
+    What names no table of the database is not judged by its SQL: what it changes comes with this same deploy.
+    """
+    from django.db.migrations import RunPython
+    from django_migration_linter.sql_analyser import analyse_sql_statements
+
+    migration = linter.migration_loader.disk_migrations[tuple(name.split(".", 1))]
+    app, own, operations = migration.app_label, migration.name, migration.operations
+    if linter.should_ignore_migration(app, own, operations, is_initial=migration.initial):
+        return []
+    lines = linter.get_sql(app, own)
+    # RunSQL is part of that; only the linter's own command also judges the way back, which no deploy goes.
+    issues = [issue for one in operations if isinstance(one, RunPython) for issue in linter.lint_runpython(one)[0]]
+    if _names_any(lines, tables):
+        issues += analyse_sql_statements(linter.sql_analyser_class, lines, linter.exclude_migration_tests)[0]
+    return list(dict.fromkeys(map(_sentence, issues)))
+
+
+def _names_any(lines, tables):
+    text = "\n".join(lines)
+    # Django lists the tables of one schema only: what names another is judged.
+    return '"."' in text or any(table in text for table in tables)
+
+
+def _sentence(issue):
+    where = [f"{kind} {name}" for kind, name in (("table", issue.table), ("column", issue.column)) if name]
+    return f"{issue.code}: {issue.message}" + (f" ({', '.join(where)})" if where else "")
+
+
+def _in_short(error):
+    if isinstance(error, ImportError):
+        return f"django-migration-linter is not installed: {error}"
+    return f"django-migration-linter failed: {type(error).__name__}: {error}"
 
 
 def _reason():
@@ -99,14 +251,20 @@ def _answer(question):
         return {"error": _reason()}
 
 
-def main(names):
-    """Print the answers to the questions (names of functions above), behind a mark that no app prints by chance."""
+def main(options, *names):
+    """
+    Print the answers to the questions (names of functions above), behind a mark that no app prints by chance.
+
+    options
+        ``{name: arguments}`` of questions that take some.
+    """
     import django
 
     django.setup()
-    questions = {function.__name__: function for function in (check, pending, migrate, static_root, collect)}
-    print(f"\n{MARK}{json.dumps({name: _answer(questions[name]) for name in names})}")
+    questions = {function.__name__: function for function in (check, pending, unsafe, migrate, static_root, collect)}
+    answers = {name: _answer(functools.partial(questions[name], **options.get(name, {}))) for name in names}
+    print(f"\n{MARK}{json.dumps(answers)}")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(json.loads(sys.argv[1]), *sys.argv[2:])

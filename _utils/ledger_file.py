@@ -4,10 +4,11 @@ The ledger of an app, a JSON file on the master: what is deployed, what is being
     {"deployed":    {"id": ..., "commit": ..., "revision": ...}            {} before a first deploy
      "in_progress": {"token": ..., "who": ..., "started": ..., "release": {...}, "before": {host: {"slot", "release"}}}
      "history":     [{"id", "commit", "revision", "who", "started", "finished", "result", "reason", "phases",
-                      "applied"}, ...]}
+                      "applied", "unsafe"}, ...]}
 
-``before`` is what a failed deploy goes back to, ``applied`` are the migrations that ran. ``result`` is one of the three
-words below. Only the one who holds the app's lock writes.
+``before`` is what a failed deploy goes back to, ``applied`` are the migrations that ran, ``unsafe`` those of them with
+which an older release may fail, ``{migration: [reason, ...]}``; it is absent where nobody examined them. ``result`` is
+one of the three words below. Only the one who holds the app's lock writes.
 """
 
 import getpass
@@ -29,6 +30,8 @@ HISTORY = 50
 
 # What became of an attempt.
 DEPLOYED, ROLLED_BACK, FAILED = "deployed", "rolled back", "failed"
+
+NOT_EXAMINED = "it was not examined"
 
 EMPTY = {"deployed": {}, "in_progress": {}, "history": []}
 
@@ -78,7 +81,8 @@ def begin(folder, app, attempt):
 
 def way_back(folder, app, to=""):
     """
-    ``(release, applied)``: the release to go back to, and the migrations that were applied since it was deployed.
+    ``(release, unsafe)``: the release to go back to, and ``{migration: [reason, ...]}`` of those with which it may fail
+    among what was applied since it was deployed. What only added is none of them, what nobody examined is one.
 
     to
         Its revision or id; empty for what was deployed before what is deployed now. Rollbacks do not count for that:
@@ -97,11 +101,11 @@ def way_back(folder, app, to=""):
     if not found:
         raise CommandExecutionError(_no_way_back(app, to, [history[number] for number in good]))
     at = found[-1]
-    applied = [name for entry in history[at + 1 :] for name in entry.get("applied", ())]
-    return {key: history[at][key] for key in ("id", "commit", "revision")}, applied
+    unsafe = {name: reasons for entry in history[at + 1 :] for name, reasons in _unsafe(entry).items()}
+    return {key: history[at][key] for key in ("id", "commit", "revision")}, unsafe
 
 
-def succeed(folder, app, phases, applied=(), result=DEPLOYED):
+def succeed(folder, app, phases, applied=(), result=DEPLOYED, unsafe=None):
     """
     The deploy in progress has ended well: its release is what is deployed now.
 
@@ -111,17 +115,19 @@ def succeed(folder, app, phases, applied=(), result=DEPLOYED):
         The migrations that it applied.
     result
         ``DEPLOYED`` or ``ROLLED_BACK``.
+    unsafe
+        ``{migration: [reason, ...]}`` of those that are unsafe; None if they were not examined.
     """
     ledger = read(folder, app)
     attempt = ledger["in_progress"]
-    _append(ledger, _entry(attempt, result, "", phases, applied))
+    _append(ledger, _entry(attempt, result, "", phases, applied, unsafe))
     _write(folder, app, ledger | {"deployed": attempt["release"], "in_progress": {}})
 
 
-def fail(folder, app, reason, phases, applied=()):
-    """The deploy in progress has failed for ``reason``; what was deployed before still is."""
+def fail(folder, app, reason, phases, applied=(), unsafe=None):
+    """The deploy in progress has failed for ``reason``; what was deployed before still is. The rest as ``succeed``."""
     ledger = read(folder, app)
-    _append(ledger, _entry(ledger["in_progress"], FAILED, reason, phases, applied))
+    _append(ledger, _entry(ledger["in_progress"], FAILED, reason, phases, applied, unsafe))
     _write(folder, app, ledger | {"in_progress": {}})
 
 
@@ -193,7 +199,14 @@ def _no_way_back(app, to, good):
     return f"{app}: {wanted}: choose one of these with the key to: {known}"
 
 
-def _entry(attempt, result, reason, phases, applied):
+def _unsafe(entry):
+    """What of an entry's migrations stands in the way of an older release."""
+    unexamined = {name: [NOT_EXAMINED] for name in entry.get("applied", ())}
+    return entry.get("unsafe", unexamined)
+
+
+def _entry(attempt, result, reason, phases, applied, unsafe=None):
+    examined = {} if unsafe is None else {"unsafe": {name: unsafe[name] for name in applied if name in unsafe}}
     return {
         **attempt["release"],
         "who": attempt["who"],
@@ -203,4 +216,5 @@ def _entry(attempt, result, reason, phases, applied):
         "reason": reason,
         "phases": phases,
         "applied": list(applied),
+        **examined,
     }

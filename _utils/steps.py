@@ -66,6 +66,15 @@ def applied(running):
     return [name for change in changes for name in change.get("applied", ())]
 
 
+def unsafe(running):
+    """``{migration: [reason, ...]}`` of what the step ``examine`` let pass all the same; None where it did not run."""
+    changes = passed(running, "examine")
+    if changes is None:
+        return None
+    # Salt's own kinds of lists are not for a file.
+    return {name: list(reasons) for name, reasons in changes.get("unsafe", {}).items()}
+
+
 def seconds(running):
     """``{step: seconds}`` that each step took, in order."""
     return {result["__id__"]: round(result.get("duration", 0) / 1000, 2) for result in _in_order(running)}

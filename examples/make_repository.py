@@ -21,6 +21,7 @@ TAGS = {
     "broken-import": "Count visitors (does not start)",
     "broken-health": "Name the release differently (health check answers 500)",
     "broken-migration": "Demand a minimum price (the migration fails)",
+    "unsafe-migration": "Let the names speak (drops a column that is in use)",
     "tweak": "Praise our teas",
     "patient": "Take time for slow visitors",
     "live": "Talk to visitors over websockets",

@@ -9,4 +9,5 @@
     - user: {{ app.user }}
     - variables: {{ app.variables | json }}
     - current: {{ app.paths.current }}
+    - lock_timeout: {{ app.rollout.lock_timeout }}
 {% endfor %}{% endfor %}

@@ -2,7 +2,7 @@
 #
 #   salt-run state.orchestrate orch.rollback pillar='{"app": "shop"}'
 #
-# With `keep_migrations: true` also where migrations ran since; they stay applied.
+# Migrations that ran since stay applied; over unsafe ones only with `keep_migrations: true`.
 {% with plan = salt['saltutil.runner']('rollout.way_back', arg=[
     salt['pillar.get']('app'), salt['pillar.get']('to'), salt['pillar.get']('keep_migrations'),
 ]) %}

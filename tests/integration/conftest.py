@@ -68,8 +68,8 @@ class Fleet:
         """``salt-run ...``, as it is: ``returncode``, ``stdout``, ``stderr`` and ``data``."""
         return self.master.salt_run_cli(timeout=120).run(*arguments, **keywords)
 
-    def deploy(self, revision, *arguments, app="shop"):
-        return self.run(*self._deploy(revision, app), *arguments)
+    def deploy(self, revision, *arguments, app="shop", **pillar):
+        return self.run(*self._deploy(revision, app, **pillar), *arguments)
 
     def rollback(self, *arguments, **pillar):
         pillar = json.dumps({"app": "shop", **pillar})
@@ -166,8 +166,8 @@ class Fleet:
             self._file(host, "slots.json").write_text(json.dumps({"active": "blue", "blue": release("one")["id"]}))
 
     @staticmethod
-    def _deploy(revision, app):
-        return "state.orchestrate", "orch.deploy", "pillar=" + json.dumps({"app": app, "revision": revision})
+    def _deploy(revision, app, **pillar):
+        return "state.orchestrate", "orch.deploy", "pillar=" + json.dumps({"app": app, "revision": revision, **pillar})
 
     def _file(self, host, name):
         return Path(self.minions[host].config["root_dir"], name)

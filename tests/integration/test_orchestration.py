@@ -5,7 +5,8 @@ import threading
 from conftest import release
 
 # What the master asks in any case, before it changes anything.
-QUESTIONS = ("resolve", "preflight", "pending")
+QUESTIONS = ("resolve", "preflight", "examine", "pending")
+UNSAFE = {"shop.0002_price": ["DROP_COLUMN: DROPPING columns (table shop_thing, column name)"]}
 
 TRACEBACK = "\n".join(["shop-green did not start", *(f"  frame {number}" for number in range(30)), "ImportError: no x"])
 
@@ -31,9 +32,10 @@ def test_a_deploy_runs_its_steps_in_order_and_the_canary_goes_first(fleet):
     assert done.returncode == 0, done.stdout
     log = fleet.log("resolve", "preflight")
     assert sorted(log[:2]) == ["stage web1", "stage web2"]
-    assert log[2:7] == ["pending web1", "dump db1", "migrate web1", "activate web1", "activate web2"]
-    assert sorted(log[7:9]) == ["settle web1", "settle web2"]
-    assert sorted(log[9:]) == ["retire web1", "retire web2"]
+    assert log[2:5] == ["examine web1", "pending web1", "dump db1"]
+    assert log[5:8] == ["migrate web1", "activate web1", "activate web2"]
+    assert sorted(log[8:10]) == ["settle web1", "settle web2"]
+    assert sorted(log[10:]) == ["retire web1", "retire web2"]
     assert fleet.serving() == ["two", "two"]
 
 
@@ -231,17 +233,40 @@ def test_a_rollback_goes_further_back_and_not_forth(fleet):
     assert fleet.serving() == ["three", "three"]
 
 
-def test_a_rollback_over_migrations_names_them_and_wants_a_word(fleet):
+def test_an_unsafe_migration_stops_a_deploy_before_the_database_is_touched(fleet):
+    fleet.script("web1", examine={"unsafe": UNSAFE})
+    done = fleet.deploy("two")
+    assert done.returncode == 1
+    assert f"shop.0002_price: {UNSAFE['shop.0002_price'][0]}" in comment(done)
+    assert "allow_unsafe: true" in comment(done)
+    assert {line.split()[0] for line in fleet.log(*QUESTIONS)} == {"stage"}
+    assert fleet.serving() == ["one", "one"]
+    assert fleet.ledger()["history"][-1]["applied"] == []
+    assert_nothing_is_left_open(fleet)
+
+
+def test_a_rollback_over_an_unsafe_migration_names_it_and_wants_a_word(fleet):
+    fleet.deploy("one")
+    fleet.script("web1", examine={"unsafe": UNSAFE}, migrate={"applied": ["shop.0002_price"]})
+    assert fleet.deploy("two", allow_unsafe=True).returncode == 0
+    fleet.script("web1")
+    refused = fleet.rollback()
+    assert refused.returncode == 1
+    assert f"shop.0002_price: {UNSAFE['shop.0002_price'][0]}" in comment(refused)
+    assert fleet.serving() == ["two", "two"]
+    assert fleet.rollback(keep_migrations=True).returncode == 0
+    assert fleet.serving() == ["one", "one"]
+
+
+def test_a_rollback_over_migrations_that_only_added_needs_no_word_and_examines_nothing(fleet):
     fleet.deploy("one")
     fleet.script("web1", migrate={"applied": ["shop.0002_price"]})
     fleet.deploy("two")
     fleet.script("web1")
-    refused = fleet.rollback()
-    assert refused.returncode == 1
-    assert "shop.0002_price" in comment(refused)
-    assert fleet.serving() == ["two", "two"]
-    assert fleet.rollback(keep_migrations=True).returncode == 0
+    examined = fleet.log().count("examine web1")
+    assert fleet.rollback().returncode == 0
     assert fleet.serving() == ["one", "one"]
+    assert fleet.log().count("examine web1") == examined
 
 
 def test_a_rollback_that_fails_brings_the_hosts_back_to_what_they_served(fleet):

@@ -1,6 +1,7 @@
 """Deploys of good and of broken releases while users are on the site."""
 
 import json
+import time
 
 import pytest
 from conftest import APP_HOSTS
@@ -51,6 +52,29 @@ def test_a_broken_release_fails_no_request_v1_is_still_served_and_the_ending_say
     ending = "\n".join(done.stdout.splitlines()[-60:])
     assert "web1 failed at the step" in ending
     assert words in ending
+
+
+def migrations(site):
+    """How many migrations the database has."""
+    argv = ["runuser", "-u", "postgres", "--", "psql", "-tA", "shop"]
+    return site.lab.run("db1", argv, input="SELECT count(*) FROM django_migrations").stdout.strip()
+
+
+def test_an_unsafe_migration_stops_the_deploy_before_anything_is_migrated(serving_v1):
+    site, before = serving_v1, migrations(serving_v1)
+    with site.load() as users:
+        began = time.monotonic()
+        done = site.deploy("unsafe-migration")
+        took = time.monotonic() - began
+    assert done.returncode == 1
+    ending = "\n".join(done.stdout.splitlines()[-60:])
+    assert "catalogue.0003_remove_product_description: DROP_COLUMN" in ending
+    assert "allow_unsafe: true" in ending
+    assert migrations(site) == before
+    assert site.ledger()["history"][-1]["applied"] == []
+    assert {site.release_of(host) for host in APP_HOSTS} == {site.commit("v1")}
+    assert users["failed"] == 0, users
+    assert took < 25
 
 
 def test_the_release_before_a_failed_one_can_be_deployed_over_at_once(serving_v1):

@@ -193,6 +193,13 @@ def test_an_app_without_a_database_has_none():
     assert (app.database, app_spec.plain(app)["database"], app_spec.plain(app)["databases"]) == (None, {}, [])
 
 
+def test_an_app_with_a_database_has_its_migrations_judged_and_given_up_where_users_wait():
+    assert completed().web.packages[-1].startswith("django-migration-linter==")
+    assert not any("linter" in package for package in completed(database="none").web.packages)
+    assert completed().rollout.lock_timeout == 5
+    assert completed(rollout={"lock_timeout": 0}).rollout.lock_timeout == 0
+
+
 def test_a_database_knows_its_clients():
     database = completed().database
     assert (database.address, database.port, database.clients) == ("10.0.0.21", 5432, ("10.0.0.11", "10.0.0.12"))

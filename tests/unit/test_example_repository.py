@@ -9,7 +9,7 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 BROKEN_AT_RUN_TIME = ["hangs", "answers-500", "old-id", "dies", "leaks", "fails-some", "slow"]
-TAGS = ["v1", "v2", "broken-import", "broken-health", "broken-migration"]
+TAGS = ["v1", "v2", "broken-import", "broken-health", "broken-migration", "unsafe-migration"]
 TAGS += ["tweak", "patient", "live", "broken-asgi", *BROKEN_AT_RUN_TIME]
 
 
@@ -105,7 +105,7 @@ def test_the_own_tests_of_a_good_release_pass(checkout, tag):
     assert answer.returncode == 0, answer.stderr
 
 
-@pytest.mark.parametrize("tag", ["v1", "v2", "broken-migration"])
+@pytest.mark.parametrize("tag", ["v1", "v2", "broken-migration", "unsafe-migration"])
 def test_the_migrations_of_a_release_match_its_models(checkout, tag):
     pytest.importorskip("django")
     command = [sys.executable, "manage.py", "makemigrations", "--check", "--dry-run"]

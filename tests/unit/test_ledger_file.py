@@ -17,9 +17,9 @@ def attempt(release, token="1"):
     return {"token": token, "who": "ann", "started": ledger_file.now(), "release": release, "before": before}
 
 
-def deploy(folder, release, applied=(), result="deployed"):
+def deploy(folder, release, applied=(), result="deployed", unsafe=None):
     ledger_file.begin(folder, "shop", attempt(release))
-    ledger_file.succeed(folder, "shop", {"stage": 1.5}, applied, result)
+    ledger_file.succeed(folder, "shop", {"stage": 1.5}, applied, result, unsafe)
 
 
 def test_before_a_first_deploy_nothing_is_deployed(tmp_path):
@@ -112,7 +112,7 @@ def test_the_runner_shows_the_ledger(load, tmp_path):
 def test_the_way_back_leads_to_what_was_deployed_before(tmp_path):
     deploy(tmp_path, V1)
     deploy(tmp_path, V2)
-    assert ledger_file.way_back(tmp_path, "shop") == (V1, [])
+    assert ledger_file.way_back(tmp_path, "shop") == (V1, {})
 
 
 def test_the_way_back_leads_further_back_and_not_forth(tmp_path):
@@ -147,12 +147,27 @@ def test_without_a_release_before_there_is_no_way_back_and_the_sentence_says_so(
         ledger_file.way_back(tmp_path, "shop")
 
 
-def test_migrations_since_are_known_also_those_of_a_failed_deploy(tmp_path):
+def test_migrations_since_that_nobody_examined_are_known_also_those_of_a_failed_deploy(tmp_path):
     deploy(tmp_path, V1, ["shop.0001"])
     deploy(tmp_path, V2, ["shop.0002"])
     ledger_file.begin(tmp_path, "shop", attempt(V3))
     ledger_file.fail(tmp_path, "shop", "web2 failed", {}, ["shop.0003"])
-    assert ledger_file.way_back(tmp_path, "shop") == (V1, ["shop.0002", "shop.0003"])
+    nobody = ["it was not examined"]
+    assert ledger_file.way_back(tmp_path, "shop") == (V1, {"shop.0002": nobody, "shop.0003": nobody})
+
+
+def test_of_migrations_since_that_were_examined_the_unsafe_ones_stand_in_the_way(tmp_path):
+    deploy(tmp_path, V1)
+    deploy(tmp_path, V2, ["shop.0002", "shop.0003"], unsafe={"shop.0003": ["DROP_COLUMN: x"]})
+    ledger_file.begin(tmp_path, "shop", attempt(V3))
+    ledger_file.fail(tmp_path, "shop", "web2 failed", {}, ["shop.0004"], {"shop.0004": ["a"], "shop.0005": ["b"]})
+    assert ledger_file.way_back(tmp_path, "shop") == (V1, {"shop.0003": ["DROP_COLUMN: x"], "shop.0004": ["a"]})
+
+
+def test_migrations_since_that_only_added_do_not_stand_in_the_way(tmp_path):
+    deploy(tmp_path, V1)
+    deploy(tmp_path, V2, ["shop.0002"], unsafe={})
+    assert ledger_file.way_back(tmp_path, "shop") == (V1, {})
 
 
 def test_a_ledger_of_before_migrations_were_noted_is_read(tmp_path):
@@ -163,4 +178,4 @@ def test_a_ledger_of_before_migrations_were_noted_is_read(tmp_path):
     for entry in ledger["history"]:
         del entry["applied"]
     file.write_text(json.dumps(ledger))
-    assert ledger_file.way_back(tmp_path, "shop") == (V1, [])
+    assert ledger_file.way_back(tmp_path, "shop") == (V1, {})

@@ -7,10 +7,12 @@ import tempfile
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import create_autospec
 
 import django
 import django.db
 import pytest
+from django.db.backends.base.base import BaseDatabaseWrapper
 from salt.exceptions import CommandExecutionError
 
 import command
@@ -179,12 +181,112 @@ def test_what_was_pending_is_forgotten_when_it_is_applied(shop):
 
 def test_hosts_that_migrate_a_postgresql_at_once_take_turns(monkeypatch):
     seen = []
-    cursor = SimpleNamespace(execute=lambda sql, values: seen.append((sql, values)))
+    cursor = SimpleNamespace(execute=lambda *statement: seen.append(statement))
     holder = SimpleNamespace(cursor=lambda: nullcontext(cursor), close=lambda: seen.append("closed"))
-    monkeypatch.setattr(django.db, "connection", SimpleNamespace(vendor="postgresql", copy=lambda: holder))
+    connection = create_autospec(BaseDatabaseWrapper, instance=True, vendor="postgresql")
+    connection.copy.return_value = holder
+    monkeypatch.setattr(django.db, "connection", connection)
     monkeypatch.setattr(django_steps, "pending", lambda: seen.append("pending") or [])
-    assert django_steps.migrate() == {"applied": [], "left": [], "error": ""}
-    assert seen == [("SELECT pg_advisory_lock(%s)", [django_steps.LOCK]), "pending", "closed"]
+    assert django_steps.migrate() == {"applied": [], "left": [], "error": "", "blocked": False}
+    unlimited = [("SET lock_timeout = 0",), ("SET statement_timeout = 0",)]
+    assert seen == [*unlimited, ("SELECT pg_advisory_lock(%s)", [django_steps.LOCK]), "pending", "closed"]
+
+
+def test_a_migration_that_waited_in_vain_says_how_to_go_on_first(shop, monkeypatch):
+    done = {"applied": ["shop.0001_initial"], "left": ["shop.0002_more"], "error": "Traceback\nboom", "blocked": True}
+    monkeypatch.setattr(shop.module, "_run_all", lambda names, *_: {"migrate": {"answer": done}})
+    first, *rest = str(failure(shop.migrate, 5)).splitlines()
+    assert first == (
+        "migrate failed at shop.0002_more: another transaction holds a lock that it needs for longer than 5 s: look at"
+        " pg_stat_activity, then deploy again; the release before still serves"
+    )
+    assert rest == ["Traceback", "boom"]
+
+
+@pytest.fixture
+def judged(shop):
+    """A shop of which the first migration is applied, as the release that is served left it."""
+    pytest.importorskip("django_migration_linter")
+    shop.migration("0001_initial", [], CREATE.replace("))])", ")), ('name', models.TextField(null=True))])"))
+    shop.migrate()
+    return shop
+
+
+def unsafe(shop, *operations):
+    """What is said of migrations with these operations."""
+    before = "0001_initial"
+    for number, operation in enumerate(operations, 2):
+        shop.migration(f"000{number}_change", [("shop", before)], operation)
+        before = f"000{number}_change"
+    return shop.examine()
+
+
+DROP = 'migrations.RemoveField("thing", "name")'
+ADD = 'migrations.AddField("thing", "size", models.IntegerField({}))'
+
+
+def test_migrations_that_break_the_release_that_is_served_are_named_with_reasons(judged):
+    assert unsafe(judged, ADD.format("null=True"), DROP, 'migrations.RenameModel("Thing", "Item")') == {
+        "unsafe": {
+            "shop.0003_change": ["DROP_COLUMN: DROPPING columns (table shop_thing, column name)"],
+            "shop.0004_change": ["RENAME_TABLE: RENAMING tables (table shop_thing)"],
+        },
+        "unknown": {},
+    }
+    assert list(judged.unsafe_migrations()) == ["shop.0003_change", "shop.0004_change"]
+
+
+def test_a_first_migration_of_all_is_safe_whatever_it_does(shop):
+    pytest.importorskip("django_migration_linter")
+    assert unsafe(shop, ADD.format("default=1"), 'migrations.RenameModel("Thing", "Item")')["unsafe"] == {}
+
+
+def test_what_changes_a_table_that_comes_with_the_same_deploy_is_safe(judged):
+    create = 'migrations.CreateModel("Box", [("id", models.BigAutoField(primary_key=True)), ("a", models.TextField())])'
+    assert unsafe(judged, create, 'migrations.RemoveField("box", "a")') == {"unsafe": {}, "unknown": {}}
+
+
+def test_the_sql_of_the_way_back_is_not_judged(judged):
+    sql = 'migrations.RunSQL("ALTER TABLE shop_thing ADD COLUMN b int", "ALTER TABLE shop_thing DROP COLUMN b")'
+    assert unsafe(judged, sql)["unsafe"] == {}
+
+
+def test_the_sql_of_a_migration_is_judged(judged):
+    sql = 'migrations.RunSQL("ALTER TABLE shop_thing DROP COLUMN name", migrations.RunSQL.noop)'
+    assert list(unsafe(judged, sql)["unsafe"]) == ["shop.0002_change"]
+
+
+def test_a_migration_can_say_itself_that_it_is_fine(judged):
+    assert unsafe(judged, f"__import__('django_migration_linter').IgnoreMigration(), {DROP}")["unsafe"] == {}
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("settings.py", SETTINGS + "MIGRATION_LINTER_OPTIONS = {'exclude_migration_tests': ['DROP_COLUMN']}"),
+        ("pyproject.toml", "[tool.django_migration_linter]\nignore_name = ['0002_change']"),
+    ],
+)
+def test_what_the_project_tells_the_linter_counts(judged, file, text):
+    judged.write(file, text)
+    assert unsafe(judged, DROP) == {"unsafe": {}, "unknown": {}}
+
+
+def test_without_the_linter_nothing_is_known(judged):
+    judged.write("django_migration_linter.py", "raise ImportError('No module named x')")
+    why = "django-migration-linter is not installed: No module named x"
+    assert unsafe(judged, DROP) == {"unsafe": {}, "unknown": {"shop.0002_change": why}}
+
+
+def test_a_migration_on_which_the_linter_fails_keeps_no_other_from_being_judged(judged):
+    found = unsafe(judged, "migrations.RunPython(print)", DROP)
+    assert list(found["unsafe"]) == ["shop.0003_change"]
+    assert found["unknown"]["shop.0002_change"].startswith("django-migration-linter failed: TypeError: ")
+
+
+def test_where_nothing_is_pending_no_linter_is_needed(judged):
+    judged.write("django_migration_linter.py", "raise ImportError")
+    assert judged.examine() == {"unsafe": {}, "unknown": {}}
 
 
 def test_static_files_are_collected_and_linked_once(shop, processes):

@@ -24,10 +24,10 @@ class Release:
         self.stage()
         self.current.symlink_to(self.folder)
 
-    def run(self, state, test):
+    def run(self, state, test, **more):
         names = ("check", "pending_migrations", "migrate", "static_root", "is_collected", "unshared", "collect_static")
         salt = {f"manage.{name}": getattr(self.manage, name) for name in names}
-        more = {"shared": str(self.shared)} if state == "static_collected" else {}
+        more |= {"shared": str(self.shared)} if state == "static_collected" else {}
         arguments = str(self.python), str(self.folder), "settings", "shop", {}
         function = getattr(self.load("_states/manage.py", salt=salt, test=test), state)
         return function("shop", *arguments, current=str(self.current), **more)
@@ -93,6 +93,13 @@ def test_pending_migrations_are_foreseen_and_applied(release):
     made = release.run("migrated", test=False)
     assert (foreseen["result"], made["result"]) == (None, True)
     assert foreseen["changes"] == made["changes"] == {"applied": ["shop.0001_initial"]}
+
+
+def test_how_long_a_migration_may_wait_for_a_lock_is_passed_on(release):
+    release.stage()
+    release.manage.pending_migrations.return_value = release.manage.migrate.return_value = ["shop.0001_initial"]
+    release.run("migrated", test=False, lock_timeout=5)
+    assert release.manage.migrate.call_args.args[-1] == 5
 
 
 def test_migrations_that_another_host_applied_meanwhile_are_no_change(release):

@@ -19,7 +19,7 @@ COMMIT = "1a2b3c4d5e6f" + "0" * 28
 
 @pytest.fixture
 def plan(load, monkeypatch):
-    def make(hosts, answer=None, app="shop", revision="v2", holders=None, **keys):
+    def make(hosts, answer=None, app="shop", revision="v2", holders=None, allow_unsafe="", **keys):
         module = load("_runners/rollout.py")
         module.ANSWERS = 0.1
         addressed = enumerate(hosts.items(), 10)
@@ -42,7 +42,7 @@ def plan(load, monkeypatch):
 
         monkeypatch.setattr(module.salt.client, "get_local_client", lambda mopts: Client())
         make.module = module
-        return module.plan(app, revision)
+        return module.plan(app, revision, allow_unsafe)
 
     return make
 
@@ -93,6 +93,12 @@ def test_a_revision_that_cannot_be_resolved_is_a_problem_and_no_exception(plan, 
     planned = plan(HOSTS, answer)
     assert sentence in planned["problems"][0]
     assert planned["waves"] == []
+
+
+@pytest.mark.parametrize(("word", "allowed"), [("", False), (True, True), (False, False), ("no", False)])
+def test_the_first_host_examines_the_migrations_and_only_true_allows_unsafe_ones(plan, word, allowed):
+    planned = plan(HOSTS, allow_unsafe=word)
+    assert (planned["examine"], planned["allow_unsafe"]) == (["web1"], allowed)
 
 
 def test_a_plan_with_a_problem_has_the_same_keys(plan):
@@ -175,6 +181,31 @@ def test_an_operator_locks_an_app_for_a_while_and_releases_any_lock(runner):
 def test_an_app_that_is_not_there_is_not_locked(runner):
     with pytest.raises(CommandExecutionError, match="no app has the name 'shpo'"):
         runner({}).lock("shpo", "")
+
+
+def deploy_v2(folder, applied, unsafe):
+    attempt = {"token": "2", "who": "bob", "started": "2026-11-25T13:00:00+00:00", "before": {}}
+    release = {"id": "0" * 12, "commit": "0" * 40, "revision": "v2"}
+    ledger_file.begin(folder, "shop", attempt | {"release": release})
+    ledger_file.succeed(folder, "shop", {}, applied, unsafe=unsafe)
+
+
+def test_a_way_back_over_migrations_that_only_added_needs_no_word_and_no_examination(runner, tmp_path):
+    deploy_v2(tmp_path, ["shop.0002"], {})
+    back = runner({}).way_back("shop")
+    assert (back["problems"], back["release"]["revision"], back["examine"]) == ([], "v1", [])
+
+
+@pytest.mark.parametrize(
+    ("unsafe", "why"), [({"shop.0002": ["DROP_COLUMN: a", "b"]}, "DROP_COLUMN: a; b"), (None, "it")]
+)
+def test_a_way_back_over_unsafe_or_unexamined_migrations_names_them_and_wants_a_word(runner, tmp_path, unsafe, why):
+    deploy_v2(tmp_path, ["shop.0002", "shop.0003"], unsafe)
+    problems = runner({}).way_back("shop")["problems"]
+    assert problems[0].endswith("migrations were applied with which it may fail:")
+    assert problems[1].startswith(f"shop.0002: {why}")
+    assert "keep_migrations: true" in problems[-1]
+    assert runner({}).way_back("shop", keep_migrations=True)["problems"] == []
 
 
 def test_hosts_are_provisioned_once_databases_first(plan, load):

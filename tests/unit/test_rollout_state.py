@@ -18,6 +18,7 @@ class Hosts:
         self.asked = []
 
     def cmd(self, tgt, fun, tgt_type, arg, kwarg, expect_minions):
+        self.told = kwarg
         assert tgt_type == "list"
         assert expect_minions is True
         self.asked.append((fun, tuple(tgt), *arg))
@@ -151,6 +152,77 @@ def test_an_app_without_a_database_of_ours_is_not_asked(rollout):
     hosts = Hosts()
     assert rollout(hosts).backed_up("backup", "shop", "web1", {}, [], "before-1")["result"] is True
     assert hosts.asked == []
+
+
+QUESTIONS = {"python": "/srv/shop/releases/1a2b/.venv/bin/python", "settings": "shop.settings"}
+UNSAFE = {"shop.0002": ["DROP_COLUMN: a", "NOT_NULL: b"], "shop.0003": ["c"]}
+
+
+def examine(rollout, unsafe=(), unknown=(), allow_unsafe=False, test=False, staged=True):
+    hosts = Hosts(manage_examine={"unsafe": dict(unsafe), "unknown": dict(unknown)}, file_file_exists=staged)
+    ret = rollout(hosts, test=test).examined("examine", "shop", ["web1"], QUESTIONS, allow_unsafe)
+    return ret, hosts
+
+
+@pytest.mark.parametrize("test", [True, False])
+def test_unsafe_migrations_stop_a_deploy_and_each_is_told_with_its_reasons_and_what_to_do(rollout, test):
+    ret, hosts = examine(rollout, UNSAFE, test=test)
+    assert (ret["result"], ret["changes"]) == (False, {})
+    lines = ret["comment"].splitlines()
+    assert lines[:3] == [
+        "with these migrations the release that is served may fail:",
+        "shop.0002: DROP_COLUMN: a; NOT_NULL: b",
+        "shop.0003: c",
+    ]
+    assert "allow_unsafe: true" in lines[3]
+    assert hosts.asked[-1] == ("manage.examine", ("web1",))
+    assert hosts.told == QUESTIONS
+
+
+@pytest.mark.parametrize(("test", "result"), [(True, None), (False, True)])
+def test_unsafe_migrations_that_are_allowed_are_noted(rollout, test, result):
+    ret, _ = examine(rollout, UNSAFE, allow_unsafe=True, test=test)
+    assert (ret["result"], ret["changes"]) == (result, {"unsafe": UNSAFE})
+    assert ret["comment"].startswith("allowed: shop.0002: DROP_COLUMN: a")
+
+
+@pytest.mark.parametrize("test", [True, False])
+def test_safe_migrations_pass(rollout, test):
+    ret, _ = examine(rollout, test=test)
+    assert (ret["result"], ret["changes"]) == (True, {})
+
+
+@pytest.mark.parametrize(("test", "result"), [(True, None), (False, True)])
+def test_migrations_that_nobody_could_examine_stop_nothing_and_are_noted(rollout, test, result):
+    ret, _ = examine(rollout, unknown={"shop.0002": "it is not installed"}, test=test)
+    assert (ret["result"], ret["changes"]) == (result, {"unsafe": {"shop.0002": ["it is not installed"]}})
+    assert "not examined: shop.0002: it is not installed" in ret["comment"]
+
+
+def test_before_the_release_is_staged_test_mode_leaves_open_what_is_unsafe(rollout):
+    ret, hosts = examine(rollout, UNSAFE, test=True, staged=False)
+    assert (ret["result"], ret["changes"]) == (True, {})
+    assert "will be known when the release is staged" in ret["comment"]
+    assert hosts.asked == [("file.file_exists", ("web1",))]
+
+
+@pytest.mark.parametrize("test", [True, False])
+def test_a_release_that_was_deployed_before_is_not_examined(rollout, test):
+    hosts = Hosts()
+    ret = rollout(hosts, test=test).examined("examine", "shop", [], QUESTIONS)
+    assert (ret["result"], ret["changes"], hosts.asked) == (True, {}, [])
+
+
+@pytest.mark.parametrize("failed", [True, False])
+def test_the_ledger_notes_which_of_the_migrations_that_ran_were_unsafe(rollout, failed):
+    migrated = step(0, "shop-migrated", True, {"applied": ["shop.0002", "shop.0004"]})
+    running = step(1, "examine", True, {"unsafe": UNSAFE}) | step(2, "migrate", True, {"ret": {"web1": migrated}})
+    running |= step(3, "activate-1", False, on_hosts(web1="boom")) if failed else {}
+    module = rollout(Hosts(slots_serving=BLUE), running)
+    in_progress(module, {"web1": BLUE})
+    _ = module.finished("finish", ["shop"]) if failed else module.recorded("record", "shop", ["web1"], V1)
+    entry = ledger_file.read(module.folder, "shop")["history"][-1]
+    assert (entry["applied"], entry["unsafe"]) == (["shop.0002", "shop.0004"], {"shop.0002": UNSAFE["shop.0002"]})
 
 
 def test_hosts_that_moved_are_brought_back_and_the_reason_ends_the_comment(rollout):

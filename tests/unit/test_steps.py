@@ -47,6 +47,15 @@ def test_the_migrations_that_ran_are_known_also_of_a_step_that_failed():
     assert steps.applied({}) == []
 
 
+@pytest.mark.parametrize(
+    ("result", "changes", "unsafe"),
+    [(True, {}, {}), (True, {"unsafe": {"shop.0002": ["a"]}}, {"shop.0002": ["a"]}), (False, {}, None)],
+)
+def test_what_is_unsafe_is_known_where_it_was_examined(result, changes, unsafe):
+    assert steps.unsafe({"a": step("examine", 1, result) | {"changes": changes}}) == unsafe
+    assert steps.unsafe({}) is None
+
+
 def test_a_long_reason_keeps_its_first_line_and_its_last_ones():
     comment = "\n".join(f"line {number}" for number in range(100))
     reason = steps.failed({"a": step("stage", 1, False, comment=comment)})["reason"].splitlines()
