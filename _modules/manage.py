@@ -71,6 +71,19 @@ def pending_migrations(python, folder, settings, user, variables):
     return _ask("pending", python, folder, settings, user, variables)
 
 
+def unsafe_migrations(python, folder, settings, user, variables):
+    """
+    The pending migrations that the release before cannot live with, ``{"shop.0002_price": [reasons]}``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call manage.unsafe_migrations /srv/shop/current/.venv/bin/python /srv/shop/current shop.settings shop '{}'
+    """
+    return {}
+
+
 def migrate(python, folder, settings, user, variables):
     """
     Apply the migrations that are pending; returns those that this call applied.
