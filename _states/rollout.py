@@ -15,6 +15,7 @@ from salt.exceptions import CommandExecutionError
 import ledger_file
 import lock_file
 import module_digest
+import outlook
 import state_result
 import steps
 
@@ -35,9 +36,12 @@ def _failures_are_results(function):
 
 
 @_failures_are_results
-def planned(name, problems, summary):
+def planned(name, problems, summary, look=None):
     """
     Show the plan, or fail with everything that is wrong with what was asked for.
+
+    look
+        What ``rollout.plan`` shows besides, asked for in test mode only: a real run learns it from the staged release.
 
     .. code-block:: yaml
 
@@ -48,6 +52,9 @@ def planned(name, problems, summary):
     """
     if problems:
         raise CommandExecutionError("\n".join(problems))
+    if look and __opts__["test"]:
+        answer = functools.partial(state_result.would, changes={}) if look["new"] else state_result.unchanged
+        return answer(name, comment=_outlook(look))
     return state_result.unchanged(name, summary)
 
 
@@ -70,6 +77,25 @@ def locked(name, app, reason, seconds):
     stale = lock_file.acquire(_folder(), app, __orchestration_jid__, _who(), reason, seconds)
     taken = f"; taken over from {stale['owner']}, whose lock expired at {stale['expires']}" if stale else ""
     return state_result.unchanged(name, f"{app} is locked for {seconds} seconds{taken}")
+
+
+@_failures_are_results
+def waited(name, seconds):
+    """
+    Let time pass between two waves, unless no host has changed so far.
+
+    .. code-block:: yaml
+
+        wait-1:
+          rollout.waited:
+            - seconds: 60
+    """
+    if __opts__["test"]:
+        return state_result.unchanged(name, f"{seconds} s would pass before the next wave")
+    if not steps.changed(__running__):
+        return state_result.unchanged(name, "no host has changed: nothing to wait for")
+    time.sleep(seconds)
+    return state_result.unchanged(name, f"{seconds} s have passed")
 
 
 @_failures_are_results
@@ -205,6 +231,12 @@ def finished(name, apps):
     if failure:
         raise CommandExecutionError("\n".join([*told, steps.sentence(failure)]))
     return state_result.unchanged(name, "\n".join(told) or "no step failed")
+
+
+def _outlook(look):
+    returned, problems = _ask([look["host"]], "releases.preview", **look["questions"])
+    found = outlook.found(look, (returned | problems)[look["host"]])
+    return "\n".join(f"{label}: {text}" for label, text in outlook.words(look, found).items())
 
 
 def _end(app, failure):

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import app_spec_checks
 import app_spec_web
+import waves
 from app_spec_classes import (
     MASK,
     App,
@@ -144,7 +145,7 @@ def _app(name, values, grains):
         web=web,
         variables=variables,
         health=_health(app["health"], host=app["domains"][0]),
-        rollout=_rollout(app["rollout"], hosts=len(app["hosts"])),
+        rollout=_rollout(app["rollout"], app["hosts"]),
         tls=_tls(app, values["hosts"], grains.get("id")),
         database=_database(name, app, values),
         secrets=secrets,
@@ -206,8 +207,10 @@ def _health(health, host):
 
 
 def _rollout(rollout, hosts):
-    wave = rollout.get("wave") or max(hosts - rollout["canary"], 1)
-    return Rollout(canary=rollout["canary"], wave=wave, watch=rollout["watch"])
+    canary = waves.first(hosts, rollout["canary"])
+    wave = rollout.get("wave", max(len(hosts) - len(canary), 1))
+    kept = {key: rollout[key] for key in ("between", "watch")}
+    return Rollout(canary=tuple(canary), wave=waves.size(len(hosts), wave), **kept)
 
 
 def _tls(app, hosts, id):

@@ -188,10 +188,11 @@ class Health:
 
 @dataclasses.dataclass(frozen=True)
 class Rollout:
-    """How many hosts take a new release at once, first and then; ``watch`` in seconds."""
+    """Which hosts take a new release first, and how many at once then; ``between`` and ``watch`` in seconds."""
 
-    canary: int
+    canary: tuple
     wave: int
+    between: int
     watch: float
 
 

@@ -177,6 +177,13 @@ def test_the_first_wave_is_all_the_hosts_after_the_canary():
     assert completed(hosts=["web1"]).rollout.wave == 1
 
 
+def test_a_rollout_knows_its_hosts_by_name_and_its_waves_by_number():
+    rollout = completed(rollout={"canary": ["web2"], "wave": "50%", "between": 60}).rollout
+    assert (rollout.canary, rollout.wave, rollout.between) == (("web2",), 1, 60)
+    assert completed().rollout.canary == ("web1",)
+    assert completed(rollout=yaml.safe_load("{wave: 25%}")).rollout == completed(rollout={"wave": "25%"}).rollout
+
+
 def test_an_app_without_a_database_has_none():
     app = completed(database="none")
     assert (app.database, app_spec.plain(app)["database"], app_spec.plain(app)["databases"]) == (None, {}, [])
