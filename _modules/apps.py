@@ -234,7 +234,8 @@ def tls():
 
 
 def _site(fleet, app):
-    upstreams = [{"host": name, "address": fleet.host(name).address} for name in app["hosts"]]
+    addresses = {host.name: host.address for host in fleet.hosts}
+    upstreams = [{"host": name, "address": addresses[name]} for name in app["hosts"]]
     shown = {key: app[key] for key in ("domains", "max_body", "health", "tls")}
     return {"app": app["name"], "upstreams": upstreams, "timeout": app["web"]["timeout"], **shown}
 

@@ -129,6 +129,38 @@ def stage(path, source, commit, mirror, downloads, venvs, requirements, python, 
     return lacking
 
 
+def preview(path, home, current, source, commit, mirror, venvs, requirements, python, environment, packages, django):
+    """
+    What staging a release would bring, told by a throwaway copy of it beside ``home``: nothing below that is touched.
+
+    path, source, commit, mirror, venvs, requirements, python, environment, packages
+        As ``releases.stage`` takes them. A release that is staged already is asked itself.
+    home, current
+        The app's folder, and the link to the release that serves.
+    django
+        ``{"settings", "user", "variables"}`` as ``manage.pending_migrations`` takes them.
+
+    Returns a dictionary: ``requirements`` as ``{name: [old version, new version]}``, ``migrations`` that are pending,
+    ``unsafe`` as ``{migration: [reasons]}``; ``unknown``, why something is not known yet (and None), and ``problem``,
+    what Django has to say against the release.
+
+    Raises CommandExecutionError if the copy cannot be made, as the release could not then.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call releases.preview path=/srv/shop/releases/1a2b3c4d5e6f home=/srv/shop ...
+    """
+    if not Path(environments.UV).exists():
+        return {"unknown": f"there is no {environments.UV} yet: orch.provision"}
+    if not lacks(path, requirements, python, environment) and not missing_packages(path, packages):
+        return _foreseen(Path(path), current, **django)
+    what = (source, commit, mirror, venvs, requirements, python, environment, packages)
+    with _failing(f"no copy of {path} was made"), _throwaway(Path(home)) as box:
+        return _foreseen(_sketch(box, Path(path).name, *what), current, **django)
+
+
 def prunable(folder, keep, slots, release, protect, venvs):
     """
     What can be removed: old releases, venvs that no release links to, and what killed runs have left; a list of paths.
@@ -243,6 +275,65 @@ def _link(link, target):
         before = link.readlink()
         staging.point(link.with_name(f"{VENV}.{before.name}"), before)
     staging.point(link, target)
+
+
+@contextlib.contextmanager
+def _throwaway(home):
+    """A folder beside the app's, on the same file system, that is gone afterwards; one at a time on a host."""
+    with staging.locked(home.parent):
+        box = staging.temporary(home)
+        try:
+            staging.remove(box)
+            yield staging.make_folder(box)
+        finally:
+            staging.remove(box)
+
+
+def _sketch(box, id, source, commit, mirror, venvs, requirements, python, environment, packages):
+    """A release in ``box``, as ``stage`` makes them but for the bytecode; it borrows from ``mirror`` and ``venvs``."""
+    tree, own = box / id, staging.make_folder(box / "venvs")
+    if source["kind"] == "git":
+        repository.borrow(mirror, box / "source.git")
+    _fetch(source, commit, box / "source.git", box / "downloads", tree)
+    for name in OURS:
+        staging.remove(tree / name)
+    wanted = (id, tree, requirements, python, environment)
+    venv = environments.build(own, *wanted, others=venvs, bytecode=False)
+    if venv.parent != own and venv_packages.missing(venv, packages):
+        venv = environments.build(own, *wanted, bytecode=False)
+    venv_packages.add(venv, tree, requirements, environment, packages)
+    _link(tree / VENV, venv)
+    staging.write(tree / ID, id + "\n")
+    return tree
+
+
+def _foreseen(tree, current, settings, user, variables):
+    """What the release in ``tree`` says of itself, and how its venv differs from that of the release which serves."""
+    changed = venv_packages.differences(Path(current, VENV), tree / VENV)
+    found = {"requirements": changed, "migrations": None, "unsafe": {}, "problem": ""}
+    found["unknown"] = _unprovided(user, variables)
+    if found["unknown"]:
+        return found
+    question = (str(tree / VENV / "bin/python"), str(tree), settings, user, variables)
+    try:
+        found["migrations"] = __salt__["manage.pending_migrations"](*question)
+        if found["migrations"]:
+            found["unsafe"] = __salt__["manage.unsafe_migrations"](*question)
+        __salt__["manage.check"](*question)
+    except CommandExecutionError as error:
+        found["problem"] = f"{error}\n(asked with the secrets file as it is here now: a deploy writes it first)"
+    return found
+
+
+def _unprovided(user, variables):
+    """Why Django cannot be asked yet: what a highstate makes is not there. Empty if it can."""
+    secrets = variables.get("SECRETS_FILE")
+    try:
+        if user:
+            command.find(user)
+    except CommandExecutionError as error:
+        return str(error)
+    return f"there is no {secrets} yet" if secrets and not Path(secrets).exists() else ""
 
 
 def _empty(downloads):

@@ -10,6 +10,7 @@ from salt.exceptions import CommandExecutionError, SaltException
 import app_spec
 import ledger_file
 import lock_file
+import outlook
 import progress
 import steps
 import waves
@@ -20,6 +21,8 @@ LOCK_SECONDS = 3600
 # Seconds that one command of a hook may take.
 HOOK_SECONDS = 600
 HOOKS = ("before_deploy", "after_deploy", "on_failure")
+# With these values of --out, and without it, what is for people is text.
+TEXT = (None, "", "txt", "text")
 
 FRONTS = ("nginx", "apache")
 # Measured on hosts of the lab; requests in flight finish.
@@ -119,7 +122,38 @@ def unlock(app):
 
 def plan(app, revision="", allow_unsafe=False):
     """
-    The plan of a deploy, of which ``salt/orch/deploy.sls`` makes states.
+    What a deploy would do, in words (``--out=json`` for programs), and nothing is touched: the hosts in their waves,
+    migrations, changed requirements, the dump, what a rollback could go back to.
+
+    A throwaway copy of the release on the app's first host tells. The exit code is 1 if there are problems.
+
+    app
+        The app's name.
+    revision
+        What to deploy; empty for the revision in the app's pillar.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run rollout.plan shop v1
+    """
+    planned = way_forth(app, revision, allow_unsafe)
+    shown = {key: planned[key] for key in ("problems", "app", "release", "hosts", "waves")}
+    told = {"problem": "\n".join(planned["problems"])}
+    if not planned["problems"]:
+        look = planned["look"]
+        found = outlook.found(look, _ask(look["host"], "releases.preview", look["questions"]))
+        shown, told = shown | outlook.data(look, found), outlook.words(look, found)
+    # salt-run makes its exit code of this.
+    failed = {"retcode": 1} if shown["problems"] else {}
+    data = told if __opts__.get("output") in TEXT else shown
+    return {"outputter": "txt", "data": data | failed}
+
+
+def way_forth(app, revision="", allow_unsafe=False):
+    """
+    The steps of a deploy, of which ``salt/orch/deploy.sls`` makes states. ``rollout.plan`` is for people.
 
     app
         The app's name.
@@ -134,7 +168,7 @@ def plan(app, revision="", allow_unsafe=False):
 
     .. code-block:: bash
 
-        salt-run rollout.plan shop v1
+        salt-run rollout.way_forth shop v1
     """
     try:
         plan = _plan(*_wanted(_fleet().app(app), str(revision)), ledger_file.DEPLOYED)
@@ -297,7 +331,9 @@ def _over_migrations(release, unsafe):
 def _plan(app, release, result):
     """``result`` is what the ledger calls it once it has ended well."""
     spec = app_spec.plain(app_spec.with_release(app, **release))
-    groups = waves.waves(spec["hosts"], spec["rollout"]["canary"], spec["rollout"]["wave"])
+    rollout = spec["rollout"]
+    groups = waves.waves(spec["hosts"], rollout["canary"], rollout["wave"])
+    activations, closures = _steps(groups, rollout["between"]), _closures([app])
     return {
         "problems": [],
         "app": app.name,
@@ -314,8 +350,9 @@ def _plan(app, release, result):
         "examine": [],
         "allow_unsafe": False,
         "lock_seconds": _lock_seconds(spec, len(groups)),
-        "summary": "\n".join([_summary(app.name, release, groups), *_closures([app]).values()]),
-        **_steps(groups),
+        "summary": "\n".join([_summary(app.name, release, groups, rollout["between"]), *_few(closures).values()]),
+        "look": _look(spec, result, activations, _few(closures)),
+        **activations,
     }
 
 
@@ -324,17 +361,61 @@ def _no_plan(error):
     lists = {key: [] for key in ("apps", "hosts", "others", "databases", "examine")}
     release = {"id": "", "commit": "", "revision": ""}
     problems = str(error).splitlines()
-    empty = {"release": release, "pillar": {}, "questions": {}, "allow_unsafe": False}
+    empty = {key: {} for key in ("pillar", "questions", "look")} | {"release": release, "allow_unsafe": False}
     return {**nothing, **lists, **_steps([]), **empty, "hooks": dict.fromkeys(HOOKS, {}), "problems": problems}
 
 
-def _steps(groups):
-    """The steps that activate, each with the id of the step before; ``activated`` is the last of them."""
+def _steps(groups, between=0):
+    """
+    The steps that activate, each with the id of the step before; ``activated`` is the last of them.
+
+    ``pauses`` is what comes before a wave: a list of one, or empty.
+    """
     steps, last = [], "migrate"
     for number, hosts in enumerate(groups, 1):
-        steps.append({"id": f"activate-{number}", "after": last, "hosts": hosts})
+        waits = between and number > 1
+        pauses = [{"id": f"wait-{number - 1}", "after": last, "seconds": between}] if waits else []
+        last = pauses[0]["id"] if pauses else last
+        steps.append({"id": f"activate-{number}", "after": last, "hosts": hosts, "pauses": pauses})
         last = steps[-1]["id"]
     return {"waves": steps, "activated": last}
+
+
+def _look(spec, result, steps, closures):
+    """What ``outlook`` needs to tell what would happen: whom to ask what, and what is known without asking."""
+    release = spec["releases"][0]
+    deploys = result == ledger_file.DEPLOYED
+    deployed = ledger_file.read(ledger_file.folder(__opts__), spec["name"])["deployed"]
+    told = {"deploy" if deploys else "rollback": f"{spec['name']} {release['revision']} ({release['id']})"}
+    told |= waves.words(steps["waves"]) | {host: text.partition(": ")[2] for host, text in closures.items()}
+    return {
+        "host": spec["hosts"][0],
+        "questions": _preview(spec),
+        "databases": [{"name": database["name"], "host": database["host"]} for database in spec["databases"]],
+        "back": _back(spec["name"], deployed, release) if deploys else None,
+        # No dictionary: Jinja would sort it.
+        "told": list(told.items()),
+    }
+
+
+def _back(app, deployed, release):
+    """The release, in a list, that a rollback would go back to after this one was deployed; empty if there is none."""
+    if deployed.get("id") != release["id"]:
+        return [deployed] if deployed else []
+    try:
+        return [ledger_file.way_back(ledger_file.folder(__opts__), app)[0]]
+    except CommandExecutionError:
+        return []
+
+
+def _preview(spec):
+    """The arguments of ``releases.preview`` for the release of a spec."""
+    kept = {key: spec[key] for key in ("source", "requirements", "environment", "python")}
+    django = {key: spec[key] for key in ("settings", "user", "variables")}
+    places = {key: spec["paths"][key] for key in ("home", "current", "mirror", "venvs")}
+    release = spec["releases"][0]
+    named = {"path": release["path"], "commit": release["commit"]}
+    return {**kept, **places, **named, "packages": spec["web"]["packages"], "django": django}
 
 
 def _questions(spec):
@@ -380,13 +461,13 @@ def _hook(spec, phase, result):
 def _lock_seconds(spec, count):
     """How long the lock lasts if nobody gives it back: what ``count`` waves and the hooks may take at most on top."""
     wave = spec["health"]["start_timeout"] + spec["rollout"]["watch"]["seconds"] + spec["web"]["timeout"]
+    waits = max(count - 1, 0) * spec["rollout"]["between"]
     hooks = sum(len(commands) for commands in spec["hooks"].values())
-    return int(LOCK_SECONDS + count * wave + hooks * HOOK_SECONDS)
+    return int(LOCK_SECONDS + count * wave + waits + hooks * HOOK_SECONDS)
 
 
-def _summary(name, release, groups):
-    order = ", then ".join(" + ".join(group) for group in groups)
-    return f"{name} {release['revision']} ({release['id']}): {order}"
+def _summary(name, release, groups, between):
+    return f"{name} {release['revision']} ({release['id']}): {waves.order(groups, between)}"
 
 
 def _closures(apps):
@@ -398,6 +479,13 @@ def _closures(apps):
         for host, front in wanted.items()
         if found.get(host) in FRONTS and found[host] != front
     }
+
+
+def _few(closures):
+    """The same of some hosts and the number of the others, where there are many."""
+    shown = dict(list(closures.items())[: waves.LISTED])
+    left = len(closures) - len(shown)
+    return shown | {"...": f"...: {left} more hosts likewise"} if left else shown
 
 
 def _holders(hosts):
@@ -413,23 +501,29 @@ def _holders(hosts):
 
 def _resolve(app, revision):
     host, source = app.hosts[0], app_spec.plain(app)["source"]
+    answer = _ask(host, "releases.resolve", {"source": source, "revision": revision, "mirror": app.paths.mirror})
+    if isinstance(answer, str):
+        raise CommandExecutionError(f"{host}: {answer}")
+    return answer
+
+
+def _ask(host, function, arguments):
+    """The dictionary that a function returns on a host, or a text that says why it does not."""
     client = salt.client.get_local_client(mopts=__opts__)
-    answers = client.cmd(
-        [host], "releases.resolve", [source, revision, app.paths.mirror], tgt_type="list", full_return=True
-    )
+    answers = client.cmd([host], function, [], tgt_type="list", full_return=True, kwarg=arguments)
     answer = answers.get(host) or {"ret": "it does not answer", "retcode": 1}
     if answer["retcode"] or not isinstance(answer["ret"], dict):
-        raise CommandExecutionError(f"{host}: {str(answer['ret']).removeprefix('ERROR: ')}")
+        return str(answer["ret"]).removeprefix("ERROR: ")
     return answer["ret"]
 
 
 def _provisioning(fleet):
     closures = _closures(fleet.apps)
     groups = _groups(fleet, closures)
-    order = ", then ".join(" + ".join(group["hosts"]) for group in groups)
+    order = waves.order([group["hosts"] for group in groups])
     return {
         "problems": [],
-        "summary": "\n".join([order, *closures.values()]),
+        "summary": "\n".join([order, *_few(closures).values()]),
         "apps": [app.name for app in fleet.apps],
         "hosts": [host for group in groups for host in group["hosts"]],
         "groups": groups,

@@ -17,6 +17,7 @@ import ledger_file
 import lock_file
 import module_digest
 import notices
+import outlook
 import rollout_events
 import state_result
 import steps
@@ -68,12 +69,14 @@ def _step(function):
 
 
 @_step
-def planned(name, problems, summary, apps=(), waves=()):
+def planned(name, problems, summary, apps=(), waves=(), look=None):
     """
     Show the plan, or fail with everything that is wrong with what was asked for.
 
     apps, waves
         What the event bus is told: the apps that it is about, and the hosts that are activated one after the other.
+    look
+        What ``rollout.plan`` shows besides, asked for in test mode only: a real run learns it from the staged release.
 
     .. code-block:: yaml
 
@@ -86,6 +89,8 @@ def planned(name, problems, summary, apps=(), waves=()):
     """
     if problems:
         raise CommandExecutionError("\n".join(problems))
+    if look and __opts__["test"]:
+        return state_result.unchanged(name, _outlook(look))
     return state_result.unchanged(name, summary)
 
 
@@ -108,6 +113,26 @@ def locked(name, app, reason, seconds):
     stale = lock_file.acquire(_folder(), app, __orchestration_jid__, ledger_file.who(), reason, seconds)
     taken = f"; taken over from {stale['owner']}, whose lock expired at {stale['expires']}" if stale else ""
     return state_result.unchanged(name, f"{app} is locked for {seconds} seconds{taken}")
+
+
+@_step
+def waited(name, app, seconds):
+    """
+    Let time pass between two waves, unless no host has changed so far.
+
+    .. code-block:: yaml
+
+        wait-1:
+          rollout.waited:
+            - app: shop
+            - seconds: 60
+    """
+    if __opts__["test"]:
+        return state_result.unchanged(name, f"{seconds} s would pass before the next wave")
+    if not steps.changed(__running__):
+        return state_result.unchanged(name, "no host has changed: nothing to wait for")
+    time.sleep(seconds)
+    return state_result.unchanged(name, f"{seconds} s have passed")
 
 
 @_step
@@ -405,6 +430,12 @@ def finished(name, apps, hosts=(), hook=None):
     if failure:
         raise CommandExecutionError("\n".join([*told, steps.sentence(failure)]))
     return state_result.unchanged(name, "\n".join(told) or "no step failed")
+
+
+def _outlook(look):
+    returned, problems = _ask([look["host"]], "releases.preview", **look["questions"])
+    found = outlook.found(look, (returned | problems)[look["host"]])
+    return "\n".join(f"{label}: {text}" for label, text in outlook.words(look, found).items())
 
 
 def _answers(hosts, sls, pillar):

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 import app_spec_checks
 import app_spec_web
+import waves
 from app_spec_classes import (
     MASK,
     App,
@@ -147,7 +148,7 @@ def _app(name, values, grains):
         web=web,
         variables=variables,
         health=_health(app["health"], host=app["domains"][0]),
-        rollout=_rollout(app["rollout"], hosts=len(app["hosts"]), pushed=values.get("only") == name),
+        rollout=_rollout(app["rollout"], app["hosts"], pushed=values.get("only") == name),
         hooks=_hooks(app["hooks"]),
         tls=_tls(app, values["hosts"], grains.get("id")),
         database=_database(name, app, values),
@@ -211,11 +212,11 @@ def _health(health, host):
 
 def _rollout(rollout, hosts, pushed):
     """Only a master that pushes a release can be asked whether it still wants it."""
-    wave = rollout.get("wave") or max(hosts - rollout["canary"], 1)
+    canary = waves.first(hosts, rollout["canary"])
+    wave = rollout.get("wave", max(len(hosts) - len(canary), 1))
     watch = Watch(seconds=rollout["watch"], errors=rollout["errors"], slowdown=rollout["slowdown"])
-    confirm = rollout["confirm"] if pushed else 0
-    kept = {key: rollout[key] for key in ("canary", "lock_timeout")}
-    return Rollout(wave=wave, watch=watch, confirm=confirm, **kept)
+    kept = {key: rollout[key] for key in ("between", "lock_timeout")} | {"confirm": rollout["confirm"] if pushed else 0}
+    return Rollout(canary=tuple(canary), wave=waves.size(len(hosts), wave), watch=watch, **kept)
 
 
 def _hooks(hooks):

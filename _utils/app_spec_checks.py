@@ -5,6 +5,7 @@ Nothing here raises: every function adds its sentences to a list of problems, ea
 to do``, so that all mistakes of a pillar are told at once.
 """
 
+import collections
 import difflib
 import ipaddress
 import re
@@ -18,6 +19,8 @@ from app_spec_keys import REQUIRED, Derived
 
 BAD = object()
 MANY = 10**12
+# Names that a message lists.
+SUGGESTED = 20
 # Loopback ports below those that Linux gives to connections (32768 and up, ip_local_port_range): two for each app.
 FIRST_PORT, PORTS = 10000, 10000
 SOURCE_KINDS = ("git", "archive", "path")
@@ -73,7 +76,9 @@ def table(path, keys, value):
 def suggestion(word, known):
     """Return what to do about a word that is not known: the one that was meant, or all of them."""
     close = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known) or 'none'}"
+    more = [f"... ({len(known)} in all)"] if len(known) > SUGGESTED else []
+    listed = ", ".join([*known[:SUGGESTED], *more])
+    return f"did you mean {close[0]!r}?" if close else f"known are {listed or 'none'}"
 
 
 def no_password(name):
@@ -116,7 +121,7 @@ def _checked(path, kind, value, problems):
         return _checked_keys(path, kind.keys, value, problems)
     if kind.names:
         return _checked_names(path, kind, value, problems)
-    return _checked_items(path, kind, value, problems) if kind.items else value
+    return _checked_items(path, kind, value, problems) if kind.items and not isinstance(value, int) else value
 
 
 def _misfit(kind, value):
@@ -179,7 +184,7 @@ def _checked_items(path, kind, value, problems):
 
 
 def _twice(items):
-    return sorted({item for item in items if items.count(item) > 1})
+    return sorted(item for item, count in collections.Counter(items).items() if count > 1)
 
 
 def _addresses(hosts, problems):
@@ -263,8 +268,18 @@ def _placement(name, app, hosts, problems):
         problems.append(f"{path}: no host has the role app: add it to the roles of a host in hosts")
     for host in app.setdefault("hosts", able) if able else ():
         _has_role(f"{path}:hosts", host, "app", hosts, problems)
+    _canary(f"{path}:rollout:canary", app, problems)
     if isinstance(app.get("database"), dict):
         _database(f"{path}:database", app["database"], hosts, problems)
+
+
+def _canary(path, app, problems):
+    """Hosts that go first must be some on which the app runs."""
+    canary, hosts = app.get("rollout", {}).get("canary", 1), app.get("hosts", ())
+    able = set(hosts)
+    for host in [] if isinstance(canary, int) else canary:
+        if able and host not in able:
+            problems.append(f"{path}: {host!r} is not a host of the app: {suggestion(host, hosts)}")
 
 
 def _database(path, database, hosts, problems):
@@ -359,7 +374,8 @@ def _meetings(taken, problems, words, everywhere):
     for value, claims in taken.items():
         (first, one), *others = claims
         for path, app in others:
-            shared = [host for host in app.get("hosts", ()) if host in one.get("hosts", ())]
+            hers = set(one.get("hosts", ()))
+            shared = [host for host in app.get("hosts", ()) if host in hers]
             if everywhere or shared:
                 where = "" if everywhere else f", both on {shared[0]}"
                 problems.append(f"{path}: {words(value)} is taken by {first}{where}: choose another")

@@ -200,11 +200,12 @@ class Watch:
 
 @dataclasses.dataclass(frozen=True)
 class Rollout:
-    """How many hosts take a new release at once, first and then; ``confirm`` and ``lock_timeout`` in seconds."""
+    """Which hosts take a new release first, and how many at once then; the last three are seconds."""
 
-    canary: int
+    canary: tuple
     wave: int
     watch: Watch
+    between: int
     confirm: int
     lock_timeout: float
 

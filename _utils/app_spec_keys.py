@@ -10,6 +10,7 @@ import web_servers
 from app_spec_kinds import (
     Kind,
     choice,
+    either,
     is_address,
     is_command,
     is_domain,
@@ -175,12 +176,23 @@ HEALTH = (
 )
 
 ROLLOUT = (
-    Key("canary", number("number", 1, 1000), 1, "How many hosts get a new release first."),
+    Key(
+        "canary",
+        either(number("number", 1, 10000), listing(HOST_NAME, least=1)),
+        1,
+        "The hosts that get a new release first: how many, or which.",
+    ),
     Key(
         "wave",
-        number("number", 1, 1000),
+        either(number("number", 1, 10000), text("percentage", r"([1-9][0-9]?|100)%", "a part of the hosts as 25%")),
         Derived("all the hosts after the canary"),
-        "How many hosts get it at once after that.",
+        "How many hosts get it at once after that: a number, or a percentage of all the app's hosts, rounded up.",
+    ),
+    Key(
+        "between",
+        number("seconds", 0, 86400),
+        0,
+        "How long a deploy waits after a wave before the next one begins.",
     ),
     Key(
         "watch",

@@ -74,6 +74,17 @@ def listing(items, least=0):
     )
 
 
+def either(one, other):
+    """A value of one kind, or of another, which may be a list."""
+    return Kind(
+        f"{one.words}, or {other.words}",
+        lambda value: one.fits(value) or other.fits(value),
+        f"{one.fix}, or {other.fix}",
+        items=other.items,
+        least=other.least,
+    )
+
+
 def mapping(names, items, words, fix="write `name: value` lines", hidden=False):
     """A mapping from names of the operator's own to ``items``."""
     return Kind(words, is_mapping, fix, names=names, items=items, hidden=hidden)

@@ -47,7 +47,8 @@ def unpack(archive, folder):
     box = folder.with_name(f"{folder.name}.box")
     box.mkdir()
     try:
-        _unzip(archive, box) if zipfile.is_zipfile(archive) else _untar(archive, box)
+        # Not the other way round: a tar that ends with a wheel in it looks like a zip.
+        _untar(archive, box) if tarfile.is_tarfile(archive) else _unzip(archive, box)
     except BROKEN as error:
         raise CommandExecutionError(f"the archive {archive} cannot be unpacked: {error}") from error
     entries = list(box.iterdir())

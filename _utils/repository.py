@@ -65,6 +65,15 @@ def export(source, commit, mirror, folder):
         index.unlink(missing_ok=True)
 
 
+def borrow(mirror, place):
+    """Make a bare repository at ``place`` that has what the ``mirror`` has, if that is there, without a copy of it."""
+    command.run(["git", "init", "--quiet", "--bare", place])
+    # Loose objects that arrive anew would be "freshened" where they are: in the mirror. A pack stays as it comes.
+    _git(place, "config", "fetch.unpackLimit", "1")
+    if Path(mirror).is_dir():
+        staging.write(Path(place, "objects/info/alternates"), f"{Path(mirror, 'objects').resolve()}\n")
+
+
 def fetch(source, mirror):
     """Bring the bare ``mirror`` up to date with every branch and tag; returns its path."""
     place = Path(mirror)

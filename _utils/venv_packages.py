@@ -32,6 +32,13 @@ def missing(venv, packages):
     return [package for package in packages if not _parts(package) <= whole]
 
 
+def differences(before, after):
+    """``{name: [old, new]}`` of what two venvs have in different versions; ``""`` is what is not there at all."""
+    old, new = ({name: _version(folder) for name, folder in _installed(venv).items()} for venv in (before, after))
+    names = sorted(old.keys() | new.keys())
+    return {name: [old.get(name, ""), new.get(name, "")] for name in names if old.get(name) != new.get(name)}
+
+
 def add(venv, tree, requirements, environment, packages):
     """
     Add to a complete venv, which may be in use, what it lacks of ``packages``; what is installed stays as it is.

@@ -33,7 +33,7 @@ LOCAL_REQUIREMENT = re.compile(r"\s*(?:-e|--editable)\b|\s*(?:[./]|[\w.-]+/|file
 LOCAL_PACKAGE = re.compile(r"source = \{ (?:editable|directory|virtual) = \"(?!\.\")")
 
 
-def build(venvs, release, tree, requirements, python, environment):
+def build(venvs, release, tree, requirements, python, environment, others="", bytecode=True):
     """
     The complete venv in the folder ``venvs`` that the code in ``tree`` needs, built if it was not there.
 
@@ -43,6 +43,10 @@ def build(venvs, release, tree, requirements, python, environment):
         A file in the tree; empty for the first there is of uv.lock, requirements/<environment>.txt, requirements.txt.
     python
         What uv takes for a Python: ``python3``, ``3.12``, a path. Fetched if the system has none like it.
+    others
+        A further folder of venvs: one that is complete there is taken as it is.
+    bytecode
+        False for a venv that is soon thrown away.
 
     The caller holds the lock of ``venvs``. Raises CommandExecutionError with uv's own words.
     """
@@ -53,10 +57,11 @@ def build(venvs, release, tree, requirements, python, environment):
     uv("venv", "--quiet", "--relocatable", "--no-project", "--python", python, new, what=f"making a venv of {python}")
     interpreter = _interpreter(new)
     venv = Path(venvs, name(texts, interpreter))
-    if is_complete(venv):
-        staging.remove(new)
-        return venv
-    _install(new, tree, file)
+    for found in (venv, *([Path(others, venv.name)] if others else [])):
+        if is_complete(found):
+            staging.remove(new)
+            return found
+    _install(new, tree, file, bytecode)
     record = {"requirements": sorted(texts), "interpreter": interpreter}
     staging.write(new / RECORD, json.dumps(record, indent=1) + "\n")
     staging.publish(new, venv)
@@ -123,20 +128,22 @@ def _refuse(pattern, texts):
                 )
 
 
-def _install(venv, tree, file):
+def _install(venv, tree, file, bytecode):
     what = f"installing what {_path(tree, file)} asks for"
     if file.name == LOCK:
         options = ("--frozen", "--no-dev", "--no-install-project")
         env = cache(venv) | {"UV_PROJECT_ENVIRONMENT": str(venv)}
-        uv("sync", *in_place(venv), *options, cwd=file.parent, env=env, what=what)
+        uv("sync", *in_place(venv, bytecode), *options, cwd=file.parent, env=env, what=what)
     else:
-        uv("pip", "install", *in_place(venv), "--requirement", file, cwd=tree, env=cache(venv), what=what)
+        options = ("--requirement", file)
+        uv("pip", "install", *in_place(venv, bytecode), *options, cwd=tree, env=cache(venv), what=what)
 
 
-def in_place(venv):
-    """The options with which uv installs into a venv for good."""
+def in_place(venv, bytecode=True):
+    """The options with which uv installs into a venv."""
     # uv leaves the bytecode to the first process, and the app cannot write here: every start would compile anew.
-    return "--quiet", "--compile-bytecode", "--python", venv / "bin/python"
+    compiled = "--compile-bytecode" if bytecode else "--no-compile-bytecode"
+    return "--quiet", compiled, "--python", venv / "bin/python"
 
 
 def cache(venv):

@@ -38,7 +38,7 @@ APP = {
     "source": {"git": "https://git.example.com/shop.git"},
     "revision": "two",
     "domains": ["shop.example.com"],
-    "rollout": {"canary": 1},
+    "rollout": {"canary": ["web1"], "wave": "50%", "between": 1},
 }
 
 

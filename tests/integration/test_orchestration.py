@@ -1,11 +1,12 @@
 """The orchestrations on a real master with real minions; the hosts' own work is done by doubles."""
 
+import subprocess
 import threading
 
 from conftest import release
 
 # What the master asks in any case, before it changes anything.
-QUESTIONS = ("resolve", "preflight", "examine", "pending")
+QUESTIONS = ("resolve", "preflight", "examine", "pending", "preview")
 UNSAFE = {"shop.0002_price": ["DROP_COLUMN: DROPPING columns (table shop_thing, column name)"]}
 
 TRACEBACK = "\n".join(["shop-green did not start", *(f"  frame {number}" for number in range(30)), "ImportError: no x"])
@@ -184,11 +185,64 @@ def test_test_mode_shows_the_plan_and_touches_nothing(fleet):
     done = fleet.deploy("two", "test=True")
     assert done.returncode == 0, done.stdout
     steps = results(done)
-    assert steps["plan"]["comment"] == f"shop two ({release('two')['id']}): web1, then web2"
+    assert steps["plan"]["comment"].splitlines() == [
+        f"deploy: shop two ({release('two')['id']})",
+        "activate-1: web1",
+        "wait-1: 1 s",
+        "activate-2: web2",
+        "migrations: none",
+        "requirements: as they are",
+        "dump: none",
+        "way back: none: nothing is deployed yet",
+    ]
+    assert steps["wait-1"]["comment"] == "1 s would pass before the next wave"
     assert steps["activate-2"]["result"] is None
     assert steps["record"]["changes"] == {"deployed": {"old": {}, "new": release("two")}}
     assert fleet.log(*QUESTIONS) == []
     assert not fleet.ledgers.exists()
+
+
+def test_the_plan_in_words_is_what_test_mode_says(fleet):
+    fleet.deploy("one")
+    found = {"migrations": ["shop.0002"], "requirements": {"django": ["5.2.1", "5.2.3"]}}
+    fleet.script("web1", preview={"found": found})
+    before = fleet.ledger()
+    planned = fleet.run("rollout.plan", "shop", "two", "--out=txt")
+    assert planned.returncode == 0, planned.stdout
+    words = planned.stdout.strip().splitlines()[-8:]
+    assert words == [
+        f"deploy: shop two ({release('two')['id']})",
+        "activate-1: web1",
+        "wait-1: 1 s",
+        "activate-2: web2",
+        "migrations: shop.0002",
+        "requirements: django 5.2.1 -> 5.2.3",
+        "dump: shop on db1, before the migrations",
+        f"way back: one ({release('one')['id']}) (with keep_migrations: true, because these migrations stay applied)",
+    ]
+    assert comment(fleet.deploy("two", "test=True"), "plan").splitlines() == words
+    assert fleet.ledger() == before
+
+
+def test_the_plan_is_text_unless_another_output_is_asked_for(fleet):
+    argv = [word for word in fleet.master.salt_run_cli().cmdline("rollout.plan", "shop", "two") if "--out" not in word]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+    assert "activate-1: web1\nwait-1: 1 s\nactivate-2: web2\nmigrations: none\n" in done.stdout
+
+
+def test_the_plan_of_a_release_that_cannot_be_made_ready_names_the_problem_and_fails(fleet):
+    planned = fleet.run("rollout.plan", "shop", "broken")
+    assert planned.returncode == 1
+    assert planned.data["problems"] == ["web1: no such package: djangoo"]
+    assert [wave["hosts"] for wave in planned.data["waves"]] == [["web1"], ["web2"]]
+
+
+def test_time_passes_between_the_waves(fleet):
+    done = fleet.deploy("two")
+    assert results(done)["wait-1"]["comment"] == "1 s have passed"
+    assert results(done)["wait-1"]["duration"] >= 1000
+    again = fleet.deploy("two")
+    assert results(again)["wait-1"]["comment"] == "no host has changed: nothing to wait for"
 
 
 def test_an_unknown_app_is_refused_with_a_sentence(fleet):

@@ -188,6 +188,13 @@ def test_a_hook_is_the_arguments_of_its_commands():
     assert hooks.before_deploy == hooks.on_failure == ()
 
 
+def test_a_rollout_knows_its_hosts_by_name_and_its_waves_by_number():
+    rollout = completed(rollout={"canary": ["web2"], "wave": "50%", "between": 60}).rollout
+    assert (rollout.canary, rollout.wave, rollout.between) == (("web2",), 1, 60)
+    assert completed().rollout.canary == ("web1",)
+    assert completed(rollout=yaml.safe_load("{wave: 25%}")).rollout == completed(rollout={"wave": "25%"}).rollout
+
+
 def test_an_app_without_a_database_has_none():
     app = completed(database="none")
     assert (app.database, app_spec.plain(app)["database"], app_spec.plain(app)["databases"]) == (None, {}, [])

@@ -92,6 +92,16 @@ class Shop:
     def missing(self, release):
         return self.module.missing_packages(str(release), self.packages)
 
+    def preview(self, revision="main", **django):
+        found = self.resolve(revision)
+        places = {"home": str(self.home), "current": str(self.home / "current"), "mirror": self.mirror}
+        venv = {"requirements": self.requirements, "python": self.python, "environment": "production"}
+        asked = {"settings": "shop.settings", "user": "", "variables": {}, **django}
+        return self.module.preview(
+            path=str(self.path(found["id"])), source=self.source, commit=found["commit"], venvs=str(self.venvs),
+            packages=self.packages, django=asked, **places, **venv,
+        )  # fmt: skip
+
     def prune(self, keep, wanted, protect=(), really=True):
         function = self.module.prune if really else self.module.prunable
         folder, slots, venvs = str(self.home / "releases"), str(self.slots), str(self.venvs)
@@ -885,3 +895,168 @@ def test_what_is_no_release_is_left_alone(shop, old):
     (shop.home / "releases/notes").mkdir()
     shop.prune(1, old[-1])
     assert (shop.home / "releases/notes").exists()
+
+
+# A preview
+
+
+class Django:
+    """Doubles of ``manage``'s functions that run the Python they get, in the release they get."""
+
+    def __init__(self, module):
+        self.asked, self.pending, self.wrong = [], ["shop.0002_price"], None
+        module.__salt__ |= {
+            "manage.pending_migrations": self.ask,
+            "manage.unsafe_migrations": lambda *question: {"shop.0002_price": ["drops a column"]},
+            "manage.check": self.check,
+        }
+
+    def ask(self, python, folder, settings, user, variables):
+        said = command.run([python, "-B", "-c", "import shop; print(shop.VERSION)"], user=user, cwd=folder)
+        self.asked.append((Path(folder), Path(python).resolve(), said.strip()))
+        return self.pending
+
+    def check(self, *question):
+        if self.wrong:
+            raise CommandExecutionError(self.wrong)
+
+
+@pytest.fixture
+def django(served):
+    return Django(served.module)
+
+
+def everything(folder):
+    """What is in a folder, with sizes and times."""
+    paths = [Path(folder), *sorted(Path(folder).rglob("*"))]
+    return {path: (path.lstat().st_ino, path.lstat().st_size, path.lstat().st_mtime_ns) for path in paths}
+
+
+def serve(shop, release):
+    (shop.home / "current").symlink_to(release)
+
+
+def test_a_preview_tells_what_changes_and_touches_nothing_of_the_app(served, work, django):
+    serve(served, served.stage())
+    commit(work, "requirements.txt", "--no-index\n--find-links wheels\nh11==2.0\nloop\n")
+    commit(work, "shop.py", "VERSION = 2\n")
+    before = everything(served.home)
+    found = served.preview()
+    assert everything(served.home) == before
+    assert names(served.home.parent) == ["shop"]
+    assert found == {
+        "requirements": {"h11": ["1.0", "2.0"], "loop": ["", "1.0"]},
+        "migrations": ["shop.0002_price"],
+        "unsafe": {"shop.0002_price": ["drops a column"]},
+        "unknown": "",
+        "problem": "",
+    }
+    [(folder, _, said)] = django.asked
+    assert said == "2"
+    assert folder.parent.parent == served.home.parent
+
+
+def test_a_preview_of_a_first_release_makes_no_home(served, django):
+    found = served.preview()
+    assert found["requirements"] == {"h11": ["", "1.0"], "server": ["", "1.0"]}
+    assert found["migrations"] == ["shop.0002_price"]
+    assert names(served.home.parent) == []
+
+
+def test_a_preview_takes_a_venv_that_is_there_as_it_is(served, work, django, processes):
+    serve(served, served.stage())
+    commit(work, "shop.py", "VERSION = 2\n")
+    before = everything(served.home)
+    processes.clear()
+    assert served.preview()["requirements"] == {}
+    assert not [argv for argv in processes if "install" in argv]
+    assert everything(served.home) == before
+
+
+def test_a_preview_with_another_server_leaves_the_venv_that_is_there_alone(served, work, django):
+    served.packages = []
+    serve(served, served.stage())
+    commit(work, "shop.py", "VERSION = 2\n")
+    served.packages = ["server==1.0"]
+    before = everything(served.home)
+    assert served.preview()["requirements"] == {"server": ["", "1.0"]}
+    assert everything(served.home) == before
+
+
+def test_a_preview_asks_a_release_that_is_staged_itself(served, django, processes):
+    release = served.stage()
+    serve(served, release)
+    before = everything(served.home)
+    assert served.preview()["migrations"] == ["shop.0002_price"]
+    assert [asked[0] for asked in django.asked] == [release]
+    assert everything(served.home) == before
+
+
+@pytest.mark.parametrize("pack", [False, True])
+def test_a_preview_borrows_from_the_mirror_and_leaves_it_alone(served, work, django, pack):
+    serve(served, served.stage())
+    if pack:
+        command.run(["git", "-C", served.mirror, "repack", "-a", "-d", "-q"])
+    for number in range(3):
+        commit(work, "shop.py", f"VERSION = {number}\n")
+    before = everything(served.mirror)
+    assert served.preview()["migrations"]
+    assert everything(served.mirror) == before
+
+
+def test_a_preview_of_a_requirement_that_does_not_exist_says_so_and_leaves_nothing(served, work, django):
+    serve(served, served.stage())
+    commit(work, "requirements.txt", "--no-index\n--find-links wheels\ndjangoo\n")
+    before = everything(served.home)
+    with pytest.raises(CommandExecutionError, match="djangoo"):
+        served.preview()
+    assert everything(served.home) == before
+    assert names(served.home.parent) == ["shop"]
+
+
+def test_what_django_has_against_a_release_is_a_problem_of_its_preview(served, django):
+    django.wrong = "check --deploy found errors:\nno such middleware"
+    found = served.preview()
+    assert found["migrations"] == ["shop.0002_price"]
+    assert "no such middleware" in found["problem"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        ({"user": "nobody-of-this-name"}, "there is no user 'nobody-of-this-name' on this host"),
+        ({"variables": {"SECRETS_FILE": "/no/secrets.json"}}, "there is no /no/secrets.json yet"),
+    ],
+)
+def test_without_what_a_highstate_makes_only_the_requirements_are_known(served, django, asked, reason):
+    found = served.preview(**asked)
+    assert (found["migrations"], found["unknown"]) == (None, reason)
+    assert found["requirements"]
+    assert not django.asked
+
+
+def test_without_uv_nothing_is_known(served, django, monkeypatch):
+    monkeypatch.setattr(venvs, "UV", "/no/uv")
+    assert served.preview() == {"unknown": "there is no /no/uv yet: orch.provision"}
+
+
+def test_what_a_killed_preview_has_left_is_removed_by_the_next(served, django):
+    left = served.home.with_name(".tmp-shop")
+    (left / "half").mkdir(parents=True)
+    served.preview()
+    assert not left.exists()
+
+
+def test_a_preview_of_a_folder_needs_no_git(served, work, django):
+    served.source = {"kind": "path", "url": str(work)}
+    assert served.preview()["migrations"] == ["shop.0002_price"]
+    assert names(served.home.parent) == []
+
+
+def test_a_preview_of_an_archive_leaves_no_download(served, work, django):
+    archive = work.parent / "shop.tar"
+    git(work, "archive", f"--output={archive}", "HEAD")
+    sha = hashlib.sha256(archive.read_bytes()).hexdigest()
+    served.source = {"kind": "archive", "url": str(archive), "hash": sha}
+    assert served.preview()["migrations"] == ["shop.0002_price"]
+    assert names(served.home.parent) == []

@@ -1,5 +1,7 @@
 """The plan of an orchestration."""
 
+import time
+from inspect import signature
 from unittest.mock import create_autospec
 
 import pytest
@@ -15,12 +17,20 @@ APP = {
     "rollout": {"canary": 1, "wave": 2},
 }
 COMMIT = "1a2b3c4d5e6f" + "0" * 28
+FOUND = {
+    "requirements": {"celery": ["", "5.4"], "django": ["5.2.1", "5.2.3"], "six": ["1.17", ""]},
+    "migrations": ["catalogue.0003_origin", "catalogue.0004_x"],
+    "unsafe": {"catalogue.0004_x": ["drops a column"]},
+    "unknown": "",
+    "problem": "",
+}
 
 
 @pytest.fixture
-def plan(load, monkeypatch):
-    def make(hosts, answer=None, app="shop", revision="v2", holders=None, allow_unsafe="", **keys):
-        module = load("_runners/rollout.py")
+def plan(load, monkeypatch, tmp_path):
+    def make(hosts, answer=None, app="shop", revision="v2", holders=None, people=False, preview=None, out="", **keys):
+        module = load("_runners/rollout.py", slipway_dir=str(tmp_path), output=out)
+        allow_unsafe = keys.pop("allow_unsafe", "")
         module.ANSWERS = 0.1
         addressed = enumerate(hosts.items(), 10)
         inventory = {name: {"address": f"{ADDRESS}{number}", "roles": roles} for number, (name, roles) in addressed}
@@ -36,13 +46,20 @@ def plan(load, monkeypatch):
             def get_cache_returns(self, jid):
                 return {host: {"ret": holder} for host, holder in (holders or {}).items()}
 
-            def cmd(self, tgt, fun, arg, tgt_type, full_return):
-                assert (tgt, fun, arg[1]) == (["web1"], "releases.resolve", revision or "v1")
+            def cmd(self, tgt, fun, arg, tgt_type, full_return, kwarg):
+                assert (tgt, arg, tgt_type) == (["web1"], [], "list")
+                make.asked.append(fun)
+                if fun == "releases.preview":
+                    kwarg["django"]["variables"]["SECRETS_FILE"]
+                    del kwarg["django"]
+                    signature(load("_modules/releases.py").preview).bind(**kwarg, django={})
+                    return {"web1": preview or {"ret": FOUND, "retcode": 0}}
+                assert (fun, kwarg["revision"]) == ("releases.resolve", revision or "v1")
                 return {"web1": answer} if answer != "silence" else {}
 
         monkeypatch.setattr(module.salt.client, "get_local_client", lambda mopts: Client())
-        make.module = module
-        return module.plan(app, revision, allow_unsafe)
+        make.module, make.asked = module, []
+        return module.plan(app, revision) if people else module.way_forth(app, revision, allow_unsafe)
 
     return make
 
@@ -67,6 +84,13 @@ def test_a_web_server_that_takes_over_port_80_is_told_first(plan):
     assert first.startswith("shop v2")
     [closure] = closures
     assert closure.startswith("web1: apache takes port 80 over from nginx: new connections are refused for")
+
+
+def test_of_many_hosts_that_close_port_80_some_are_told(plan):
+    hosts = {f"web{number}": ["app"] for number in range(1, 31)} | {"db1": ["database"]}
+    summary = plan(hosts, server="mod_wsgi", holders=dict.fromkeys(hosts, "nginx"))["summary"].splitlines()
+    assert len(summary) == 10
+    assert summary[-1] == "...: 22 more hosts likewise"
 
 
 def test_one_host_resolves_the_revision_for_all(plan):
@@ -122,6 +146,114 @@ def test_a_hook_runs_on_the_first_host_in_the_release_that_it_is_about(plan):
 def test_the_lock_lasts_as_long_as_the_hooks_may_take(plan):
     seconds = plan(HOSTS)["lock_seconds"]
     assert plan(HOSTS, hooks={"after_deploy": ["true", "false"]})["lock_seconds"] == seconds + 2 * 600
+
+
+def test_a_wave_after_the_first_requires_the_wait_before_it(plan):
+    planned = plan(HOSTS, rollout={"wave": 2, "between": 60})
+    assert [(wave["after"], wave["pauses"]) for wave in planned["waves"]] == [
+        ("migrate", []),
+        ("wait-1", [{"id": "wait-1", "after": "activate-1", "seconds": 60}]),
+        ("wait-2", [{"id": "wait-2", "after": "activate-2", "seconds": 60}]),
+    ]
+    assert planned["summary"].endswith("web1, then after 60 s web2 + web3, then after 60 s web4")
+    assert planned["lock_seconds"] == plan(HOSTS, rollout={"wave": 2})["lock_seconds"] + 120
+
+
+def test_the_steps_of_a_deploy_do_not_wait_for_a_preview(plan):
+    plan(HOSTS)
+    assert plan.asked == ["releases.resolve"]
+
+
+def test_the_plan_for_people_says_what_would_happen(plan, tmp_path):
+    attempt = {"token": "1", "who": "ann", "started": "2026-11-25T12:00:00+00:00", "before": {}}
+    release = {"id": "0" * 12, "commit": "0" * 40, "revision": "v1"}
+    ledger_file.begin(tmp_path, "shop", {**attempt, "release": release})
+    ledger_file.succeed(tmp_path, "shop", {})
+    shown = plan(HOSTS, people=True, rollout={"wave": 3, "between": 60})
+    assert shown["outputter"] == "txt"
+    assert shown["data"] == {
+        "deploy": "shop v2 (1a2b3c4d5e6f)",
+        "activate-1": "web1",
+        "wait-1": "60 s",
+        "activate-2": "web2 + web3 + web4",
+        "migrations": "catalogue.0003_origin, catalogue.0004_x (unsafe: drops a column)",
+        "requirements": "celery 5.4 (new), django 5.2.1 -> 5.2.3, six 1.17 (removed)",
+        "dump": "shop on db1, before the migrations",
+        "way back": "v1 (000000000000) (with keep_migrations: true, because these migrations stay applied)",
+    }
+
+
+def test_the_plan_is_data_for_programs(plan):
+    shown = plan(HOSTS, people=True, out="json")["data"]
+    assert shown["problems"] == []
+    assert shown["requirements"] == FOUND["requirements"]
+    assert shown["dumps"] == [{"name": "shop", "host": "db1"}]
+    assert shown["way_back"] == []
+    assert [wave["hosts"] for wave in shown["waves"]][0] == ["web1"]
+    assert "retcode" not in shown
+
+
+def test_without_migrations_no_dump_is_planned(plan):
+    shown = plan(HOSTS, people=True, preview={"ret": {**FOUND, "migrations": [], "requirements": {}}, "retcode": 0})
+    words = {key: shown["data"][key] for key in ("migrations", "dump", "requirements", "way back")}
+    assert words == {
+        "migrations": "none",
+        "dump": "none",
+        "requirements": "as they are",
+        "way back": "none: nothing is deployed yet",
+    }
+
+
+def test_what_is_not_known_yet_is_said_with_the_reason(plan):
+    unknown = {**FOUND, "migrations": None, "unknown": "there is no /etc/shop/secrets.json yet"}
+    shown = plan(HOSTS, people=True, preview={"ret": unknown, "retcode": 0})["data"]
+    reason = "web1: there is no /etc/shop/secrets.json yet"
+    assert shown["migrations"] == f"known when the release is staged ({reason})"
+    assert shown["dump"] == "shop on db1, if migrations are pending"
+    assert shown["requirements"] == "3 packages, all new"
+    assert "retcode" not in shown
+
+
+def test_a_host_without_the_function_is_no_problem_of_the_release(plan):
+    answer = {"ret": "'releases.preview' is not available.", "retcode": 254}
+    shown = plan(HOSTS, people=True, preview=answer)["data"]
+    assert "'releases.preview' is not available" in shown["migrations"]
+    assert "problem" not in shown
+
+
+def test_a_preview_that_fails_is_a_problem_and_an_exit_code(plan):
+    answer = {"ret": "ERROR: no such package: djangoo", "retcode": 1}
+    shown = plan(HOSTS, people=True, preview=answer)["data"]
+    assert (shown["problem"], shown["retcode"]) == ("web1: no such package: djangoo", 1)
+    assert shown["activate-1"] == "web1"
+    data = plan(HOSTS, people=True, preview=answer, out="json")["data"]
+    assert (data["problems"], data["retcode"]) == (["web1: no such package: djangoo"], 1)
+
+
+def test_a_plan_of_what_cannot_be_resolved_asks_no_further(plan):
+    shown = plan(HOSTS, "silence", people=True)["data"]
+    assert shown == {"problem": "web1: it does not answer", "retcode": 1}
+    assert plan.asked == ["releases.resolve"]
+
+
+def test_five_thousand_hosts_are_planned_in_a_moment_and_not_listed(plan):
+    hosts = [f"web{number}" for number in range(1, 5001)]
+    inventory = {name: {"address": f"10.1.{n // 250}.{n % 250 + 1}", "roles": ["app"]} for n, name in enumerate(hosts)}
+    plan(HOSTS)
+    pillar = {"hosts": inventory, "apps": {"shop": {**APP, "hosts": hosts, "database": "none"}}}
+    pillar["apps"]["shop"]["rollout"] = {"canary": hosts[::500], "wave": "25%", "between": 60}
+    plan.module.__salt__ = {"pillar.show_pillar": lambda: pillar}
+    plan.module.ANSWERS = 0
+    began = time.process_time()
+    planned = plan.module.way_forth("shop", "v2")
+    # 0.1 s where this was written; what is quadratic takes tens of seconds.
+    assert time.process_time() - began < 5
+    groups = [wave["hosts"] for wave in planned["waves"]]
+    assert [len(group) for group in groups] == [10, 1250, 1250, 1250, 1240]
+    assert groups[0] == hosts[::500]
+    assert [host for group in groups[1:] for host in group] == [host for host in hosts if host not in groups[0]]
+    assert len(planned["summary"]) < 500
+    assert len(str(planned["look"]["told"])) < 500
 
 
 @pytest.fixture

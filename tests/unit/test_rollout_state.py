@@ -5,6 +5,7 @@ import pytest
 import ledger_file
 import lock_file
 import notices
+import state_result
 
 V1 = {"id": "1a2b3c4d5e6f", "commit": "1a2b3c4d5e6f" + "0" * 28, "revision": "v1"}
 BLUE, GREEN = {"slot": "blue", "release": "old"}, {"slot": "green", "release": "new"}
@@ -87,6 +88,61 @@ def in_progress(module, before):
 def test_a_plan_with_problems_fails_with_all_of_them(rollout):
     ret = rollout().planned("plan", problems=["one", "two"], summary="")
     assert (ret["result"], ret["comment"]) == (False, "one\ntwo")
+
+
+LOOK = {
+    "host": "web1",
+    "questions": {"path": "/srv/shop/releases/1"},
+    "told": [["deploy", "shop v1 (1a2b3c4d5e6f)"], ["activate-1", "web1"]],
+    "databases": [{"name": "shop", "host": "db1"}],
+    "back": [],
+}
+
+
+def test_a_real_run_shows_its_plan_without_asking(rollout):
+    ret = rollout().planned("plan", problems=[], summary="shop v1: web1", look=LOOK)
+    assert (ret["result"], ret["changes"], ret["comment"]) == (True, {}, "shop v1: web1")
+
+
+def test_in_test_mode_the_plan_says_all_that_is_known_before(rollout):
+    found = {"migrations": ["shop.0002"], "requirements": {}}
+    ret = rollout(Hosts(releases_preview=found), test=True).planned("plan", [], "shop v1: web1", look=LOOK)
+    assert (ret["result"], ret["changes"]) == (True, {})
+    assert ret["comment"].splitlines() == [
+        "deploy: shop v1 (1a2b3c4d5e6f)",
+        "activate-1: web1",
+        "migrations: shop.0002",
+        "requirements: as they are",
+        "dump: shop on db1, before the migrations",
+        "way back: none: nothing is deployed yet",
+    ]
+
+
+def test_in_test_mode_a_preview_that_fails_is_shown_and_stops_nothing(rollout):
+    ret = rollout(Hosts(releases_preview=None), test=True).planned("plan", [], "shop v1: web1", look=LOOK)
+    assert ret["result"] is True
+    assert ret["comment"].endswith("problem: web1: it does not answer")
+
+
+def test_the_plan_of_a_rollback_tells_no_way_back(rollout):
+    ret = rollout(Hosts(releases_preview={}), test=True).planned("plan", [], "", {**LOOK, "back": None})
+    assert "way back" not in ret["comment"]
+
+
+def test_time_passes_between_two_waves(rollout, monkeypatch):
+    slept = []
+    module = rollout(running=step(1, "activate-1", True, {"ret": {"web1": {}}}))
+    monkeypatch.setattr(module.time, "sleep", slept.append)
+    assert module.waited("wait-1", "shop", 60) == state_result.unchanged("wait-1", "60 s have passed")
+    assert slept == [60]
+
+
+@pytest.mark.parametrize("test", [True, False])
+def test_no_time_passes_in_test_mode_or_where_nothing_has_changed(rollout, monkeypatch, test):
+    module = rollout(running=step(1, "activate-1", True, {"ret": {"web1": {}}}) if test else {}, test=test)
+    monkeypatch.setattr(module.time, "sleep", None)
+    ret = module.waited("wait-1", "shop", 60)
+    assert (ret["result"], ret["changes"]) == (True, {})
 
 
 def test_the_lock_is_no_change(rollout):
@@ -218,7 +274,7 @@ def test_the_ledger_notes_which_of_the_migrations_that_ran_were_unsafe(rollout, 
     migrated = step(0, "shop-migrated", True, {"applied": ["shop.0002", "shop.0004"]})
     running = step(1, "examine", True, {"unsafe": UNSAFE}) | step(2, "migrate", True, {"ret": {"web1": migrated}})
     running |= step(3, "activate-1", False, on_hosts(web1="boom")) if failed else {}
-    module = rollout(Hosts(slots_serving=BLUE), running)
+    module = rollout(Hosts(slots_serving=BLUE, slots_settle=None), running)
     in_progress(module, {"web1": BLUE})
     _ = module.finished("finish", ["shop"]) if failed else module.recorded("record", "shop", ["web1"], V1)
     entry = ledger_file.read(module.folder, "shop")["history"][-1]

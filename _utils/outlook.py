@@ -1,0 +1,86 @@
+"""
+What a deploy would do, in words and as data, from what ``rollout.way_forth`` knows and ``releases.preview`` found out.
+
+``look`` is that part of a plan, ``found`` what the function of that name here makes of a host's answer.
+"""
+
+# None is what nobody knows.
+NOTHING = {"requirements": None, "migrations": None, "unsafe": {}, "unknown": "", "problem": ""}
+
+# What Salt says of a function that the host has not got.
+ABSENT = "is not available"
+
+
+def found(look, answer):
+    """
+    The answer of the host that was asked, in full; ``answer`` is a text where there was none.
+
+    A host that has not the master's modules yet, as before a first deploy, is no problem of the release.
+    """
+    if isinstance(answer, str):
+        answer = {"unknown" if answer.rstrip(".").endswith(ABSENT) else "problem": answer}
+    where = {key: f"{look['host']}: {answer[key]}" for key in ("unknown", "problem") if answer.get(key)}
+    return {**NOTHING, **answer, **where}
+
+
+def words(look, found):
+    """``{label: words}``, one line each but for problems, of a plan without problems of its own."""
+    problem = {"problem": found["problem"]} if found["problem"] else {}
+    return {
+        **dict(look["told"]),
+        "migrations": _migrations(found),
+        "requirements": _requirements(found, look["back"]),
+        "dump": _dump(look["databases"], found["migrations"]),
+        **_back(look["back"], found["migrations"]),
+        **problem,
+    }
+
+
+def data(look, found):
+    """The same for programs."""
+    asked = {key: found[key] for key in ("migrations", "unsafe", "requirements", "unknown")}
+    dumps = look["databases"] if found["migrations"] else []
+    problems = [found["problem"]] if found["problem"] else []
+    return {**asked, "dumps": dumps, "way_back": look["back"], "problems": problems}
+
+
+def _migrations(found):
+    if found["migrations"] is None:
+        return f"known when the release is staged ({found['unknown'] or 'see the problem'})"
+    pending = [_migration(name, found["unsafe"].get(name)) for name in found["migrations"]]
+    return ", ".join(pending) or "none"
+
+
+def _migration(name, reasons):
+    return f"{name} (unsafe: {'; '.join(reasons)})" if reasons else name
+
+
+def _requirements(found, back):
+    changed = found["requirements"]
+    if changed is None:
+        return "known when the release is staged"
+    if changed and back == []:
+        return f"{len(changed)} packages, all new"
+    return ", ".join(_change(name, *versions) for name, versions in changed.items()) or "as they are"
+
+
+def _change(name, old, new):
+    if not old:
+        return f"{name} {new} (new)"
+    return f"{name} {old} -> {new}" if new else f"{name} {old} (removed)"
+
+
+def _dump(databases, pending):
+    if not databases or pending == []:
+        return "none"
+    dumps = ", ".join(f"{database['name']} on {database['host']}" for database in databases)
+    return f"{dumps}, {'if migrations are pending' if pending is None else 'before the migrations'}"
+
+
+def _back(releases, pending):
+    """Nothing of a rollback, of which ``releases`` is None."""
+    if releases is None:
+        return {}
+    stay = " (with keep_migrations: true, because these migrations stay applied)" if pending else ""
+    back = ", ".join(f"{release['revision']} ({release['id']}){stay}" for release in releases)
+    return {"way back": back or "none: nothing is deployed yet"}
