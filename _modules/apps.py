@@ -143,7 +143,8 @@ def databases():
 
 def sites():
     """
-    Return the sites that this host balances: app, domains, upstreams (host, address), max_body, timeout, health, tls.
+    Return the sites that this host balances: app, domains, upstreams (host, address), max_body, timeout, health, tls,
+    maintenance.
 
     A host without the role ``balancer`` has none. An app that runs on this host itself is not among them: its own site
     answers here already.
@@ -159,6 +160,22 @@ def sites():
     if "balancer" not in host.roles:
         return []
     return [_site(fleet, app_spec.plain(app)) for app in fleet.apps if host.name not in app.hosts]
+
+
+def maintenance():
+    """
+    Return what keeps visitors out of each app that they reach on this host: app, folder, page, flag, allowed, let_in,
+    retry_after.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt lb1 apps.maintenance
+    """
+    fleet = _fleet()
+    apps = fleet.reached_on(_host(fleet).name)
+    return [{"app": app.name, **app_spec.plain(app)["maintenance"]} for app in apps]
 
 
 def hosted():
@@ -236,7 +253,7 @@ def tls():
 def _site(fleet, app):
     addresses = {host.name: host.address for host in fleet.hosts}
     upstreams = [{"host": name, "address": addresses[name]} for name in app["hosts"]]
-    shown = {key: app[key] for key in ("domains", "max_body", "health", "tls")}
+    shown = {key: app[key] for key in ("domains", "max_body", "health", "tls", "maintenance")}
     return {"app": app["name"], "upstreams": upstreams, "timeout": app["web"]["timeout"], **shown}
 
 

@@ -219,6 +219,31 @@ def provisioning():
         return {"problems": str(error).splitlines(), "summary": "", "apps": [], "hosts": [], "groups": []}
 
 
+def maintenance(app, on, allow=()):
+    """
+    What ``salt/orch/maintenance.sls`` does: on which hosts, and with which states; ``problems`` as of ``plan``.
+
+    app
+        The app's name.
+    on
+        Whether visitors get the maintenance page instead of the app.
+    allow
+        The addresses of those who get the app all the same.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run rollout.maintenance shop True allow='[203.0.113.7]'
+    """
+    problems = [] if isinstance(on, bool) else [f"on: {on!r} is neither true nor false: write one of them"]
+    try:
+        return {**_maintenance(app, on, allow), "problems": problems}
+    except SaltException as error:
+        problems += str(error).splitlines()
+        return {"problems": problems, "summary": "", "hosts": [], "sls": "", "pillar": {}}
+
+
 def status(app=""):
     """
     What each host serves, as a table (``--out=json`` for programs): host, app, release, slot, server, since when (UTC),
@@ -544,9 +569,26 @@ def _groups(fleet, closures):
     return groups
 
 
-def _fleet():
-    """The fleet as every minion's pillar describes it: without a secret, which only hosts' own pillars have."""
+def _maintenance(app, on, allow):
+    fleet = _fleet(allow=allow)
+    hosts = [host.name for host in fleet.hosts if fleet.app(app) in fleet.reached_on(host.name)]
+    given = f"the maintenance page instead of {app}" if on else app
+    but = f", but for {', '.join(allow)}" if on and allow else ""
+    return {
+        "summary": f"visitors get {given}{but}: {' + '.join(hosts)}",
+        "hosts": hosts,
+        "sls": "maintenance.on" if on else "maintenance.off",
+        "pillar": {"only": app, "allow": allow},
+    }
+
+
+def _fleet(**more):
+    """
+    The fleet as every minion's pillar describes it: without a secret, which only hosts' own pillars have.
+
+    :param more: further keys, as the orchestration passes them along
+    """
     pillar = __salt__["pillar.show_pillar"]()
     if pillar.get("_errors"):
         raise CommandExecutionError("\n".join(str(error) for error in pillar["_errors"]))
-    return app_spec.load(pillar)
+    return app_spec.load({**pillar, **more})

@@ -6,6 +6,7 @@ What every app is, completed: the one reader of pillar keys and the one place th
 """
 
 import dataclasses
+import ipaddress
 import shlex
 import urllib.parse
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from app_spec_classes import (
     Health,
     Hooks,
     Host,
+    Maintenance,
     Paths,
     Release,
     Rollout,
@@ -35,6 +37,8 @@ from app_spec_classes import (
 AS_TYPED = ("user", "settings", "wsgi", "server", "process_manager", "environment", "python", "requirements", "keep")
 AS_TYPED += ("keep_warm", "revision", "static_url", "media_url", "max_body", "config")
 POSTGRESQL_PORT = 5432
+# Where this host's own probes come from: a release is watched during maintenance too.
+LOOPBACK = "127.0.0.1"
 # The PostgreSQL of each distribution we run on: packages.debian.org and packages.ubuntu.com, package "postgresql".
 POSTGRESQL_VERSIONS = {
     ("Debian", "12"): "15",
@@ -151,6 +155,7 @@ def _app(name, values, grains):
         rollout=_rollout(app["rollout"], app["hosts"], pushed=values.get("only") == name),
         hooks=_hooks(app["hooks"]),
         tls=_tls(app, values["hosts"], grains.get("id")),
+        maintenance=_maintenance(app["maintenance"], paths, values["allow"]),
         database=_database(name, app, values),
         secrets=secrets,
         deploy_key=deploy_key,
@@ -227,6 +232,21 @@ def _tls(app, hosts, id):
     """Only where visitors arrive; behind a balancer the hosts of an app speak http."""
     balancers = [name for name, host in hosts.items() if "balancer" in host["roles"]]
     return (Tls(**app["tls"]),) if "tls" in app and id in (balancers or app["hosts"]) else ()
+
+
+def _maintenance(maintenance, paths, allow):
+    # As web servers write addresses: an IPv6 one can be written in several ways.
+    addresses = dict.fromkeys([LOOPBACK, *(str(ipaddress.ip_address(address)) for address in allow)])
+    folder = f"{paths.home}/maintenance"
+    allowed = f"{folder}/allowed"
+    return Maintenance(
+        folder=folder,
+        page=f"{folder}/page.html",
+        flag=f"{folder}/on",
+        allowed=allowed,
+        let_in=tuple(f"{allowed}/{address}" for address in addresses),
+        retry_after=maintenance["retry_after"],
+    )
 
 
 def _database(name, app, values):

@@ -228,6 +228,23 @@ class Tls:
 
 
 @dataclasses.dataclass(frozen=True)
+class Maintenance:
+    """
+    What web servers look up at each request: as long as the file ``flag`` is there visitors get ``page`` instead of the
+    app, but for those whose address is the name of a file in the folder ``allowed``.
+
+    ``let_in`` are the files that belong there, ``retry_after`` is in seconds.
+    """
+
+    folder: str
+    page: str
+    flag: str
+    allowed: str
+    let_in: tuple
+    retry_after: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Database:
     """The database of an app; ``clients`` are the addresses that may connect to it."""
 
@@ -277,6 +294,7 @@ class App:
     rollout: Rollout
     hooks: Hooks
     tls: tuple
+    maintenance: Maintenance
     static_url: str
     media_url: str
     max_body: str
@@ -319,6 +337,11 @@ class Fleet:
     def apps_on(self, name):
         """Return the apps that run on the host called ``name``; during a deploy only the one that it is about."""
         return tuple(app for app in self.apps if name in app.hosts and self.only in ("", app.name))
+
+    def reached_on(self, name):
+        """Return the apps that visitors reach on the host called ``name``: as ``apps_on``, on a balancer all."""
+        everywhere = "balancer" in self.host(name).roles
+        return tuple(app for app in self.apps if self.only in ("", app.name) and (everywhere or name in app.hosts))
 
     def databases_on(self, name):
         """Return the databases that the host called ``name`` serves."""

@@ -76,6 +76,7 @@ DATABASE_NAME = text(
     "small letters, digits and _, at most 63 of them, no name of PostgreSQL's own",
 )  # fmt: skip
 ADDRESS = Kind("IP address", is_address, "write the address at which the other hosts reach this one, as 10.0.0.11")
+VISITOR = Kind("IP address", is_address, "write each visitor's address alone, as 203.0.113.7: no name, no network")
 DOMAIN = Kind("domain name or IPv4 address", is_domain, "write it as shop.example.com: no scheme, port, * or capitals")
 ROLE = choice("app", "database", "balancer", fix="the roles of this version are app, database, balancer")
 COMMAND = Kind(
@@ -284,6 +285,16 @@ TLS = (
     ),
 )
 
+MAINTENANCE = (
+    Key(
+        "retry_after",
+        number("seconds", 1, 86400),
+        300,
+        "The header `Retry-After` of the page: when browsers, search engines and other programs shall ask again. An app"
+        " may be back before; WordPress says 600 for its updates.",
+    ),
+)
+
 DATABASE = (
     Key(
         "host",
@@ -445,6 +456,7 @@ APP = (
         "Certificate and key for https, where visitors arrive: on the balancers, or without one on the app's hosts;"
         " see below.",
     ),
+    Key("maintenance", table(*MAINTENANCE), {}, "What visitors are told while `orch.maintenance` is on; see below."),
     Key("static_url", URL_PATH, "/static/", "The URL path of static files: STATIC_URL of the settings."),
     Key("media_url", URL_PATH, "/media/", "The URL path of uploads: MEDIA_URL of the settings."),
     Key(
@@ -566,5 +578,11 @@ PILLAR = (
         APP_NAME,
         Derived("every app"),
         "The one app that hosts see: `orch.deploy` passes it along, so that a deploy leaves the other apps alone.",
+    ),
+    Key(
+        "allow",
+        listing(VISITOR),
+        (),
+        "Addresses of visitors who get the app also during maintenance: `orch.maintenance` passes them along.",
     ),
 )

@@ -1,6 +1,7 @@
 # The front of each app: an Apache site that looks up, in the files to which two links lead, which slot has the traffic.
 include:
   - apache
+  - maintenance
   - app.config
 
 {% for app in salt['apps.specs']() %}

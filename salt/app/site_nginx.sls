@@ -1,6 +1,7 @@
 # The front of each app: an Nginx site that connects through the link which the slots flip.
 include:
   - nginx
+  - maintenance
 
 {% for app in salt['apps.specs']() %}
 nginx-{{ app.name }}:

@@ -1,6 +1,7 @@
 # The edge: Nginx spreads the requests of each app over the app's hosts.
 include:
   - nginx
+  - maintenance
 
 {% for site in salt['apps.sites']() %}
 nginx-{{ site.app }}:

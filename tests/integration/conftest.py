@@ -90,6 +90,10 @@ class Fleet:
             while event := bus.get_event(wait=1, tag="rollout/", full=True):
                 told.append((event["tag"], event["data"]["what"]))
 
+    def maintain(self, on, *arguments, **pillar):
+        pillar = json.dumps({"app": "shop", "on": on, **pillar})
+        return self.run("state.orchestrate", "orch.maintenance", f"pillar={pillar}", *arguments)
+
     def kill_deploy(self, revision, when):
         """Begin a deploy, and kill its process as soon as ``when()`` is true."""
         argv = self.master.salt_run_cli().cmdline(*self._deploy(revision, "shop"))

@@ -29,6 +29,8 @@ import probe  # noqa: E402
 
 HOST = "shop.example.com"
 WORD = "ab" * 32
+PAGE = TREE / "salt/maintenance/page.html"
+STRANGER, FRIEND = "198.51.100.9", "203.0.113.7"
 MODULES = ("proxy", "proxy_http", "proxy_balancer", "lbmethod_byrequests", "slotmem_shm", "rewrite", "headers")
 MODULES += ("remoteip", "expires", "macro", "ssl", "socache_shmcb")
 
@@ -38,12 +40,13 @@ pytestmark = pytest.mark.skipif(
 
 
 class Slot(http.server.ThreadingHTTPServer):
-    """Answers every request with what it was, and the slot's name."""
+    """Answers every request with what it was, and the slot's name; ``status`` is 200 unless a test says otherwise."""
 
     def __init__(self, name):
         super().__init__(("127.0.0.1", 0), Echo)
         self.name = name
         self.door = f"127.0.0.1:{self.server_port}"
+        self.status = 200
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
     def die(self):
@@ -58,7 +61,7 @@ class Echo(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         seen = {"slot": self.server.name, "path": self.path, "headers": dict(self.headers), "length": len(body)}
         answer = json.dumps(seen).encode()
-        self.send_response(200)
+        self.send_response(self.server.status)
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
         self.wfile.write(answer)
@@ -85,6 +88,7 @@ class Front:
         self.tls = [{"certificate": folder / "fullchain.pem", "key": folder / "privkey.pem"}] if secure else []
         subprocess.run(self_signed(folder, HOST), check=True, capture_output=True)
         self.etc, self.run, self.log = folder / "apache2", folder / "run", folder / "log"
+        self.maintenance = folder / "maintenance"
         self.slots = [Slot("blue"), Slot("green")]
         self.port, self.secure_port = free_port(), free_port()
         self._write()
@@ -106,13 +110,26 @@ class Front:
 
     def ask(self, path="/", method="GET", body=None, host=HOST, secure=False, **headers):
         """The answer to a request: its status, and as JSON what the slot saw of it."""
+        status, _, text = self.answer(path, method, body, host, secure, **headers)
+        return status, json.loads(text) if status == 200 else {}
+
+    def answer(self, path="/", method="GET", body=None, host=HOST, secure=False, **headers):
+        """The same as it came: status, headers, text."""
         connection = self._connection(secure)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         connection.request(method, path, body=body, headers={"Host": host, **named})
         response = connection.getresponse()
         text = response.read()
         connection.close()
-        return response.status, json.loads(text) if response.status == 200 else {}
+        return response.status, response.headers, text
+
+    def keep_out(self, *allowed):
+        """Close the app but for visitors from these addresses and this host's probes."""
+        for name in ("allowed/127.0.0.1", *(f"allowed/{address}" for address in allowed), "on"):
+            (self.maintenance / name).touch()
+
+    def let_in(self):
+        (self.maintenance / "on").unlink()
 
     def _connection(self, secure):
         if not secure:
@@ -133,6 +150,8 @@ class Front:
             (self.etc / folder).mkdir()
         for folder in (self.run, self.log, self.folder / "static", self.folder / "media"):
             folder.mkdir()
+        (self.maintenance / "allowed").mkdir(parents=True)
+        shutil.copy(PAGE, self.maintenance / "page.html")
         for file in [file for name in MODULES for file in (self.etc / "mods-available").glob(f"{name}.*")]:
             link = self.etc / "mods-enabled" / file.name
             link.unlink(missing_ok=True)
@@ -156,6 +175,13 @@ class Front:
             "max_body_bytes": 1000,
             "web": {"timeout": 30},
             "tls": self.tls,
+            "maintenance": {
+                "folder": self.maintenance,
+                "page": self.maintenance / "page.html",
+                "flag": self.maintenance / "on",
+                "allowed": self.maintenance / "allowed",
+                "retry_after": 300,
+            },
             "slots": self.slots,
             "paths": {**folders, "live": self.run / "web", "standby": self.run / "back"},
         }
@@ -293,6 +319,67 @@ def test_the_log_is_read_like_that_of_nginx(front):
     assert (entry.upstream_status, entry.agent) == (200, probe.AGENT)
 
 
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_a_visitor_who_is_kept_out_gets_the_page_and_is_told_when_to_ask_again(front, method):
+    front.keep_out()
+    body = b"x" * 900 if method == "POST" else None
+    status, headers, text = front.answer("/orders/?a=b", method, body, X_Forwarded_For=STRANGER)
+    assert (status, text) == (503, PAGE.read_bytes())
+    assert (headers["Retry-After"], headers["Cache-Control"]) == ("300", "no-store")
+    assert headers["Content-Type"].startswith("text/html")
+
+
+@pytest.mark.parametrize("who", [FRIEND, "127.0.0.1"])
+def test_who_is_let_in_gets_the_app(front, who):
+    front.keep_out(FRIEND)
+    status, headers, text = front.answer(X_Forwarded_For=who, X_Forwarded_Proto="https")
+    assert (status, headers["Retry-After"], json.loads(text)["slot"]) == (200, None, "blue")
+
+
+def test_nobody_is_let_in_for_an_address_that_is_forged(front):
+    front.keep_out(FRIEND)
+    connection = http.client.HTTPConnection("127.0.0.1", front.port, source_address=("127.0.0.2", 0), timeout=10)
+    connection.request("GET", "/", headers={"Host": HOST, "X-Forwarded-For": FRIEND})
+    assert connection.getresponse().status == 503
+
+
+def test_a_503_of_the_app_itself_is_passed_on_as_it_is(front):
+    front.slots[0].status = 503
+    for who in (FRIEND, STRANGER):
+        status, headers, text = front.answer(X_Forwarded_For=who)
+        assert (status, headers["Retry-After"], json.loads(text)["slot"]) == (503, None, "blue")
+        front.keep_out(FRIEND, STRANGER)
+
+
+def test_where_no_release_has_the_traffic_nobody_is_told_of_maintenance(front):
+    front.lead("none")
+    front.keep_out(FRIEND)
+    status, headers, text = front.answer(X_Forwarded_For=FRIEND)
+    assert (status, headers["Retry-After"], b"back soon" in text) == (503, None, False)
+
+
+def test_keeping_out_and_letting_in_count_at_once_on_a_connection_that_stays(front):
+    connection, statuses = front._connection(False), []
+    for change in (front.keep_out, front.let_in, front.keep_out, front.let_in):
+        change()
+        connection.request("POST", "/", body=b"x", headers={"Host": HOST, "X-Forwarded-For": STRANGER})
+        answer = connection.getresponse()
+        answer.read()
+        statuses.append(answer.status)
+    assert statuses == [503, 200, 503, 200]
+
+
+def test_static_files_are_no_page_of_maintenance(front):
+    (front.folder / "static/shop.css").write_text("a {}")
+    front.keep_out()
+    status, headers, text = front.answer("/static/shop.css", X_Forwarded_For=STRANGER)
+    assert (status, headers["Retry-After"], headers["Cache-Control"], text) == (200, None, None, b"a {}")
+
+
+def test_the_address_of_the_page_is_the_apps_own_for_everybody_else(front):
+    assert front.ask("/.slipway/maintenance.html")[1]["path"] == "/.slipway/maintenance.html"
+
+
 by_https = pytest.mark.parametrize("secure", [True])
 
 
@@ -327,3 +414,11 @@ def test_a_flip_counts_for_https_too(front):
 @by_https
 def test_a_host_that_no_site_has_is_refused_by_https_too(front):
     assert front.ask(host="other.example.com", secure=True)[0] == 421
+
+
+@by_https
+def test_a_visitor_by_https_is_kept_out_too(front):
+    front.keep_out()
+    (front.maintenance / "allowed/127.0.0.1").unlink()
+    status, headers, text = front.answer(secure=True)
+    assert (status, headers["Retry-After"], text) == (503, "300", PAGE.read_bytes())

@@ -403,3 +403,54 @@ def test_a_database_host_that_fails_keeps_the_app_hosts_from_being_provisioned(f
     assert fleet.log() == ["highstate db1"]
     assert comment(done).endswith("db1 failed at the step database-hosts: host: no room")
     assert fleet.lock() == {}
+
+
+def test_maintenance_is_for_the_hosts_that_visitors_reach(fleet):
+    done = fleet.maintain(True, allow=["203.0.113.7", "203.0.113.8"])
+    assert done.returncode == 0, done.stdout
+    assert sorted(fleet.log()) == ["maintenance-on web1", "maintenance-on web2"]
+    changes = results(done)["visitors"]["changes"]["ret"]["web1"].values()
+    assert [change["changes"] for change in changes] == [{"maintenance-on": "shop but for 203.0.113.7 203.0.113.8"}]
+    assert fleet.maintain(False).returncode == 0
+    assert sorted(fleet.log())[:2] == ["maintenance-off web1", "maintenance-off web2"]
+
+
+def test_in_test_mode_maintenance_touches_nothing(fleet):
+    done = fleet.maintain(True, "test=True")
+    assert done.returncode == 0, done.stdout
+    assert results(done)["visitors"]["result"] is None
+    assert fleet.log() == []
+
+
+def test_a_mistake_in_the_words_for_maintenance_is_told_before_anything_is_touched(fleet):
+    done = fleet.maintain("soon", allow=["office"])
+    assert done.returncode == 1
+    assert "on: 'soon' is neither true nor false" in comment(done)
+    assert "allow: 'office' is no IP address" in comment(done)
+    assert fleet.log() == []
+
+
+def test_a_host_that_does_not_answer_is_named_and_the_others_are_closed(fleet):
+    fleet.minions["web2"].terminate()
+    try:
+        done = fleet.maintain(True)
+    finally:
+        fleet.minions["web2"].start()
+    assert done.returncode == 1
+    assert comment(done).endswith("web2 failed at the step visitors: it did not answer")
+    assert fleet.log() == ["maintenance-on web1"]
+
+
+def test_maintenance_waits_for_no_deploy_and_disturbs_none(fleet):
+    fleet.script("web1", stage={"sleep": 12})
+    first = []
+    thread = threading.Thread(target=lambda: first.append(fleet.deploy("two")))
+    thread.start()
+    while not (fleet.ledgers / "shop.json").exists():
+        assert thread.is_alive()
+    done = fleet.maintain(True)
+    thread.join()
+    log = fleet.log()
+    assert log.index("maintenance-on web1") < log.index("stage web1")
+    assert (done.returncode, first[0].returncode) == (0, 0), done.stdout + first[0].stdout
+    assert fleet.serving() == ["two", "two"]

@@ -62,6 +62,11 @@ class Site:
         assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
         return done
 
+    def maintain(self, on, **pillar):
+        pillar = json.dumps({"app": "shop", "on": on, **pillar})
+        done = self.run_runner("state.orchestrate", "orch.maintenance", f"pillar={pillar}")
+        assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+
     def ledger(self):
         done = self.run_runner("ledger.show", "shop", "--out=json")
         return json.loads(done.stdout)

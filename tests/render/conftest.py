@@ -30,12 +30,17 @@ HOSTS = [(path, host) for path in INVENTORIES for host in inventory(path)["hosts
 @pytest.fixture
 def call(tmp_path):
     """``call(pillar, host, "state.apply", mock=True)``: a function of Salt as that host would run it."""
+    return caller(tmp_path)
+
+
+def caller(folder):
+    """``call`` with its files in ``folder``."""
 
     def call_salt(pillar, host, function, *args, **kwargs):
-        (tmp_path / "pillar").mkdir(exist_ok=True)
-        (tmp_path / "pillar/top.sls").write_text("base: {'*': [all]}", encoding="utf-8")
-        (tmp_path / "pillar/all.sls").write_text(yaml.safe_dump(pillar), encoding="utf-8")
-        return salt.client.Caller(mopts=_options(tmp_path, host)).cmd(function, *args, **kwargs)
+        (folder / "pillar").mkdir(exist_ok=True)
+        (folder / "pillar/top.sls").write_text("base: {'*': [all]}", encoding="utf-8")
+        (folder / "pillar/all.sls").write_text(yaml.safe_dump(pillar), encoding="utf-8")
+        return salt.client.Caller(mopts=_options(folder, host)).cmd(function, *args, **kwargs)
 
     return call_salt
 

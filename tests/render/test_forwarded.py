@@ -31,14 +31,16 @@ UNPROVED = ssl._create_unverified_context()
 
 
 class Echo(http.server.BaseHTTPRequestHandler):
-    """Answers with the headers of the request."""
+    """Answers with the headers of the request; to /busy/ with a status that is not the web server's."""
 
     def do_GET(self):
         body = json.dumps(dict(self.headers)).encode()
-        self.send_response(200)
+        self.send_response(503 if self.path == "/busy/" else 200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    do_POST = do_GET
 
     def log_message(self, *_):
         pass
@@ -102,7 +104,7 @@ def start(running, folder, port, call, pillar, site, context, upstream=0, secure
         path = str(TREE / "salt" / source)
         text = str(call(pillar, "web1", "slsutil.renderer", path, default_renderer="jinja", **values))
         text = text.replace("listen 80", f"listen 127.0.0.1:{port}").replace("127.0.0.1:80 ", f"127.0.0.1:{upstream} ")
-        text = text.replace("/var/www/html", str(folder))
+        text = text.replace("/var/www/html", str(folder)).replace("/srv/shop/maintenance", f"{folder}/maintenance")
         text = text.replace("listen 443", f"listen 127.0.0.1:{secure}")
         text = text.replace("user www-data;", "user root;").replace("/run/nginx.pid", str(folder / "pid"))
         (folder / target).write_text(text.replace("/var/log/nginx", str(folder)), encoding="utf-8")

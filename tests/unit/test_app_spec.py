@@ -259,6 +259,23 @@ def test_https_is_where_visitors_arrive():
     assert {id: secure(id) for id in ("web1", "lb1")} == {"web1": [], "lb1": [TLS]}
 
 
+def test_who_is_let_in_during_maintenance_is_a_file_named_as_web_servers_write_the_address():
+    pillar = {**minimal(), "allow": ["203.0.113.7", "2001:DB8:0::7", "127.0.0.1"]}
+    found = app_spec.load(pillar).apps[0].maintenance
+    names = ("127.0.0.1", "203.0.113.7", "2001:db8::7")
+    assert found.let_in == tuple(f"/srv/shop/maintenance/allowed/{name}" for name in names)
+    assert (found.flag, found.page) == ("/srv/shop/maintenance/on", "/srv/shop/maintenance/page.html")
+
+
+def test_the_probes_of_a_host_are_let_in_without_a_word():
+    assert completed().maintenance.let_in == ("/srv/shop/maintenance/allowed/127.0.0.1",)
+
+
+def test_visitors_of_a_closed_app_come_back_after_five_minutes_unless_the_pillar_says_otherwise():
+    assert completed().maintenance.retry_after == 300
+    assert completed(maintenance={"retry_after": 60}).maintenance.retry_after == 60
+
+
 def test_without_a_certificate_there_is_no_https():
     assert completed({"id": "web1"}).tls == ()
 

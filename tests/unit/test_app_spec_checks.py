@@ -122,6 +122,11 @@ WRONG = [
     ({"apps:shop:rollout": {"wave": "101%"}}, "apps:shop:rollout:wave: '101%' is no number"),
     ({"apps:shop:rollout": {"between": -1}}, "apps:shop:rollout:between: -1 is no seconds, 0 to 86400"),
     ({"apps:shop:health": "x"}, "apps:shop:health: 'x' is no mapping"),
+    ({"apps:shop:maintenance": {"retry_after": 0}}, "apps:shop:maintenance:retry_after: 0 is no seconds, 1 to 86400"),
+    # Of an orchestration
+    ({"allow": ["203.0.113.0/24"]}, "allow: '203.0.113.0/24' is no IP address: write each visitor's address alone"),
+    ({"allow": ["fe80::1%eth0"]}, "allow: 'fe80::1%eth0' is no IP address"),
+    ({"allow": "203.0.113.7"}, "allow: '203.0.113.7' is no list of: IP address: write a list"),
     ({"apps:shop:requirements": "../x"}, "apps:shop:requirements: '../x' is no path inside the release"),
     ({"apps:shop:max_body": "10 MB"}, "apps:shop:max_body: '10 MB' is no size"),
     (

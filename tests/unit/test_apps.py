@@ -120,6 +120,18 @@ def test_one_server_serves_its_app_and_its_database(apps):
     assert (len(module.specs()), len(module.databases())) == (1, 1)
 
 
+def test_visitors_are_kept_out_of_what_they_reach_on_a_host(apps):
+    names = lambda host: [app["app"] for app in apps(host, "many").maintenance()]  # noqa: E731
+    assert (names("lb1"), names("web2"), names("db1")) == (["shop", "web-log", "pages"], ["shop"], [])
+
+
+def test_during_maintenance_of_one_app_a_balancer_leaves_the_others_alone(apps):
+    module = apps("lb1", "many")
+    module.__pillar__["only"] = "web-log"
+    assert [app["app"] for app in module.maintenance()] == ["web-log"]
+    assert len(module.sites()) == 3
+
+
 def test_proxies_are_the_balancers(apps):
     assert apps("web1", "many").proxies() == ["10.0.0.10", "10.0.0.9"]
 

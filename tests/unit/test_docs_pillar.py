@@ -21,6 +21,7 @@ SECTIONS = {
     "apps:&lt;app&gt;:hooks": app_spec_keys.HOOKS,
     "apps:&lt;app&gt;:limits": app_spec_keys.LIMITS,
     "apps:&lt;app&gt;:tls": app_spec_keys.TLS,
+    "apps:&lt;app&gt;:maintenance": app_spec_keys.MAINTENANCE,
     "apps:&lt;app&gt;:database": app_spec_keys.DATABASE,
     "apps:&lt;app&gt;:secrets": app_spec_keys.SECRETS_FILE,
     "passwords": app_spec_keys.PASSWORDS,

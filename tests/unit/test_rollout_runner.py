@@ -365,3 +365,45 @@ def test_hosts_that_close_port_80_are_provisioned_one_after_the_other(plan):
         ("app-host-web2", "app-host-web1"),
         ("balancer-hosts", "app-host-web2"),
     ]
+
+
+@pytest.fixture
+def maintenance(plan):
+    """``maintenance("shop", True)`` of the runner, over the hosts of these tests."""
+    plan(HOSTS)
+    return plan.module.maintenance
+
+
+def test_maintenance_is_for_every_host_that_visitors_reach(maintenance):
+    planned = maintenance("shop", True, ["203.0.113.7"])
+    assert (planned["problems"], planned["sls"]) == ([], "maintenance.on")
+    assert planned["hosts"] == ["web1", "web2", "web3", "web4", "lb1"]
+    assert planned["pillar"] == {"only": "shop", "allow": ["203.0.113.7"]}
+    assert planned["summary"] == (
+        "visitors get the maintenance page instead of shop, but for 203.0.113.7: web1 + web2 + web3 + web4 + lb1"
+    )
+
+
+def test_the_end_of_maintenance_lets_everybody_in(maintenance):
+    planned = maintenance("shop", False)
+    assert (planned["problems"], planned["sls"]) == ([], "maintenance.off")
+    assert planned["summary"].startswith("visitors get shop: web1")
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        (("shpo", True), "apps: no app has the name 'shpo': did you mean 'shop'?"),
+        (("", True), "apps: no app has the name ''"),
+        (("shop", ""), "on: '' is neither true nor false: write one of them"),
+        (("shop", "yes"), "on: 'yes' is neither true nor false: write one of them"),
+        (("shop", 1), "on: 1 is neither true nor false: write one of them"),
+        (("shop", True, ["office.example.com"]), "allow: 'office.example.com' is no IP address: write each visitor's"),
+        (("shop", True, "203.0.113.7"), "allow: '203.0.113.7' is no list of: IP address"),
+    ],
+)
+def test_what_is_wrong_with_the_words_for_maintenance_is_a_problem_and_no_exception(maintenance, asked, sentence):
+    planned = maintenance(*asked)
+    [problem] = planned["problems"]
+    assert problem.startswith(sentence)
+    assert set(planned) == set(maintenance("shop", True))
