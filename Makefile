@@ -28,14 +28,14 @@ render: setup ## every SLS file, for several inventories
 	$(PYTEST) tests/render
 
 integration: setup ## real Salt, Supervisor and PostgreSQL, no lab
-	$(PYTEST) tests/integration
+# They wait most of their time: two masters at once.
+	$(PYTEST) -n 2 --dist loadfile tests/integration
 
 labtest: setup ## real hosts with real traffic (root)
 	$(PYTEST) --durations=20 tests/lab
 
 test: setup ## all of them
 	@$(MAKE) lint
-# The integration tests wait most of their time.
 	@$(MAKE) --jobs=2 --output-sync=target unit render integration
 	@$(MAKE) labtest
 

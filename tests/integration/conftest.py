@@ -51,6 +51,28 @@ def release(revision):
 REVISIONS = {release(revision)["id"]: revision for revision in ("one", "two", "three")}
 
 
+# What the master asks in any case, before it changes anything.
+QUESTIONS = ("resolve", "preflight", "examine", "pending", "preview")
+UNSAFE = {"shop.0002_price": ["DROP_COLUMN: DROPPING columns (table shop_thing, column name)"]}
+
+TRACEBACK = "\n".join(["shop-green did not start", *(f"  frame {number}" for number in range(30)), "ImportError: no x"])
+
+
+def results(done):
+    """``{step: its result}`` of an orchestration."""
+    (steps,) = done.data["data"].values()
+    return {step["__id__"]: step for step in steps.values()}
+
+
+def comment(done, step="finish"):
+    return results(done)[step]["comment"]
+
+
+def assert_nothing_is_left_open(fleet):
+    assert fleet.lock() == {}
+    assert fleet.ledger()["in_progress"] == {}
+
+
 def pytest_unconfigure():
     # At exit Salt's handlers write what they have kept to streams that pytest has closed by then.
     logging.raiseExceptions = False

@@ -7,8 +7,7 @@ import json
 import threading
 
 import pytest
-from conftest import release
-from test_orchestration import QUESTIONS, assert_nothing_is_left_open, comment, results
+from conftest import QUESTIONS, assert_nothing_is_left_open, comment, release, results
 
 HOOKS = {
     "before_deploy": ["python manage.py pause"],
