@@ -33,8 +33,10 @@ def test_hooks_run_on_the_first_host_before_the_migrations_and_after_the_ledger_
     assert done.returncode == 0, done.stdout
     log = hooked.log("resolve", "preflight")
     assert sorted(log[:2]) == ["stage web1", "stage web2"]
-    assert log[2:6] == ["before_deploy web1", "pending web1", "dump db1", "migrate web1"]
-    assert log[6:10] == ["activate web1", "activate web2", "after_deploy web1", "after_deploy web1"]
+    assert log[2:6] == ["examine web1", "before_deploy web1", "pending web1", "dump db1"]
+    assert log[6:9] == ["migrate web1", "activate web1", "activate web2"]
+    assert sorted(log[9:11]) == ["settle web1", "settle web2"]
+    assert log[11:13] == ["after_deploy web1", "after_deploy web1"]
     first, *_, last = hooked.details("web1", *STEPS)
     assert (first["folder"], first["user"]) == (f"/srv/shop/releases/{release('two')['id']}", "shop")
     assert first["told"] == {

@@ -1,13 +1,15 @@
 """Hosts that lose their power, and deploys that are cut short: users are served, and a re-run heals."""
 
+import json
 import os
 import time
 
 import pytest
-from conftest import APP_HOSTS, TEST_NET
+from conftest import APP_HOSTS, TEST_NET, by_id, changed
 
 # `make matrix` kills a deploy in each of its phases.
 MATRIX = bool(os.environ.get("SLIPWAY_MATRIX"))
+matrix = pytest.mark.skipif(not MATRIX, reason="make matrix runs it")
 
 
 def wait_for(condition, seconds):
@@ -109,6 +111,55 @@ def test_a_killed_deploy_fails_no_request_its_hosts_go_back_and_the_next_heals(s
     assert users["failed"] == 0, users["failures"]
     assert deployed(site, "tweak")
     assert [entry["result"] for entry in site.ledger()["history"][-2:]] == ["failed", "deployed"]
+
+
+@matrix
+def test_a_minion_that_is_killed_in_its_activation_fails_no_request_and_all_hosts_go_back(serving_v1):
+    site = serving_v1
+    with site.load() as users:
+        begin_deploy(site, "v2")
+        wait_for(lambda: told(site, "activate-2 web2: begun"), 60)
+        time.sleep(1)
+        site.lab.run("web2", ["systemctl", "kill", "--signal=KILL", "salt-minion"])
+        wait_for(lambda: has_ended(site), 120)
+        wait_for(lambda: deployed(site, "v1"), 60)
+    assert users["failed"] == 0, users["failures"]
+    last = site.ledger()["history"][-1]
+    assert (last["revision"], last["result"]) == ("v2", "failed")
+    assert "web2" in last["reason"]
+    wait_for(lambda: site.salt("web2", "test.ping", timeout=5).get("web2") is True, 60)
+    site.must_deploy("tweak")
+
+
+@matrix
+def test_a_highstate_in_the_middle_of_a_deploy_leaves_the_app_alone(serving_v1):
+    site = serving_v1
+    with site.load() as users:
+        begin_deploy(site, "tweak")
+        wait_for(lambda: told(site, "activate-1 web1: done"), 60)
+        pulled = site.lab.run("web1", ["salt-call", "--out=json", "state.apply"])
+        wait_for(lambda: has_ended(site), 60)
+    (states,) = json.loads(pulled.stdout[pulled.stdout.index("{") :]).values()
+    results = by_id(states)
+    assert "shop-active" not in results
+    assert "a rollout is bringing a release of shop to its hosts" in results["shop-left-alone"]["comment"]
+    assert users["failed"] == 0, users["failures"]
+    assert deployed(site, "tweak")
+    assert changed(site.apply("web1")) == set()
+
+
+@matrix
+def test_a_database_that_is_down_stops_a_deploy_before_anything_is_touched_and_the_next_goes_through(serving_v1):
+    site = serving_v1
+    site.lab.run("db1", ["systemctl", "stop", "postgresql@*"])
+    try:
+        refused = site.deploy("tweak")
+    finally:
+        site.lab.run("db1", ["systemctl", "start", "postgresql"])
+    assert refused.returncode == 1
+    assert "is PostgreSQL up on db1?" in refused.stdout
+    assert deployed(site, "v1")
+    site.must_deploy("tweak")
 
 
 def test_a_host_that_loses_the_master_after_its_flip_goes_back_by_itself(serving_v1):
