@@ -31,7 +31,7 @@ def words(look, found):
         "migrations": _migrations(found),
         "requirements": _requirements(found, look["back"]),
         "dump": _dump(look["databases"], found["migrations"]),
-        **_back(look["back"], found["migrations"]),
+        **_back(look["back"], found["unsafe"]),
         **problem,
     }
 
@@ -48,7 +48,9 @@ def _migrations(found):
     if found["migrations"] is None:
         return f"known when the release is staged ({found['unknown'] or 'see the problem'})"
     pending = [_migration(name, found["unsafe"].get(name)) for name in found["migrations"]]
-    return ", ".join(pending) or "none"
+    return (", ".join(pending) or "none") + (
+        "; needs allow_unsafe: true" if found["migrations"] and found["unsafe"] else ""
+    )
 
 
 def _migration(name, reasons):
@@ -77,10 +79,10 @@ def _dump(databases, pending):
     return f"{dumps}, {'if migrations are pending' if pending is None else 'before the migrations'}"
 
 
-def _back(releases, pending):
-    """Nothing of a rollback, of which ``releases`` is None."""
+def _back(releases, unsafe):
+    """Nothing of a rollback, of which ``releases`` is None. Migrations that only add are no hindrance."""
     if releases is None:
         return {}
-    stay = " (with keep_migrations: true, because these migrations stay applied)" if pending else ""
-    back = ", ".join(f"{release['revision']} ({release['id']}){stay}" for release in releases)
+    word = ", with keep_migrations: true" if unsafe else ""
+    back = ", ".join(f"{release['revision']} ({release['id']}){word}" for release in releases)
     return {"way back": back or "none: nothing is deployed yet"}

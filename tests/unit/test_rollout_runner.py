@@ -176,10 +176,10 @@ def test_the_plan_for_people_says_what_would_happen(plan, tmp_path):
         "activate-1": "web1",
         "wait-1": "60 s",
         "activate-2": "web2 + web3 + web4",
-        "migrations": "catalogue.0003_origin, catalogue.0004_x (unsafe: drops a column)",
+        "migrations": "catalogue.0003_origin, catalogue.0004_x (unsafe: drops a column); needs allow_unsafe: true",
         "requirements": "celery 5.4 (new), django 5.2.1 -> 5.2.3, six 1.17 (removed)",
         "dump": "shop on db1, before the migrations",
-        "way back": "v1 (000000000000) (with keep_migrations: true, because these migrations stay applied)",
+        "way back": "v1 (000000000000), with keep_migrations: true",
     }
 
 
