@@ -319,6 +319,20 @@ def test_the_log_is_read_like_that_of_nginx(front):
     assert (entry.upstream_status, entry.agent) == (200, probe.AGENT)
 
 
+def test_who_is_kept_out_is_no_failure_of_the_release_that_is_watched(front):
+    logs = {name: front.log / f"{name}.log" for name in ("access", "maintenance")}
+    starts = {name: access_log.position(log) for name, log in logs.items()}
+    front.keep_out()
+    front.ask("/let-in/")
+    (front.maintenance / "allowed/127.0.0.1").unlink()
+    front.answer("/kept-out/")
+    deadline = time.monotonic() + 5
+    while not access_log.entries(logs["maintenance"], starts["maintenance"]) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    seen = {name: [entry.path for entry in access_log.entries(log, starts[name])] for name, log in logs.items()}
+    assert seen == {"access": ["/let-in/"], "maintenance": ["/kept-out/"]}
+
+
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 def test_a_visitor_who_is_kept_out_gets_the_page_and_is_told_when_to_ask_again(front, method):
     front.keep_out()

@@ -3,11 +3,16 @@
 import http.client
 import json
 import shutil
+import sys
+import time
 
 import pytest
 import yaml
 from conftest import INVENTORIES, TREE, caller, inventory
 from test_forwarded import behind_nginx
+
+sys.path.insert(0, str(TREE / "_utils"))
+import access_log  # noqa: E402
 
 ALLOWED, STRANGER, PROBE = "127.0.0.3", "127.0.0.2", "127.0.0.1"
 PAGE = (TREE / "salt/maintenance/page.html").read_bytes()
@@ -73,6 +78,21 @@ def test_a_visitor_gets_the_page_and_is_told_when_to_ask_again(front, method):
     assert (status, body) == (503, PAGE)
     assert (headers["Retry-After"], headers["Cache-Control"]) == ("300", "no-store")
     assert headers["Content-Type"] == "text/html"
+
+
+@needs_nginx
+def test_who_is_kept_out_of_a_host_is_no_failure_of_the_release_that_is_watched(running, fronts):
+    front = fronts["app"]
+    front.close()
+    logs = {name: front.folder.parent / f"{name}.log" for name in ("access", "maintenance")}
+    starts = {name: access_log.position(log) for name, log in logs.items()}
+    front.ask(STRANGER, "/kept-out/")
+    front.ask(ALLOWED, "/let-in/")
+    deadline = time.monotonic() + 5
+    while not access_log.entries(logs["access"], starts["access"]) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    seen = {name: [entry.path for entry in access_log.entries(log, starts[name])] for name, log in logs.items()}
+    assert seen == {"access": ["/let-in/"], "maintenance": ["/kept-out/"]}
 
 
 @needs_nginx
