@@ -38,7 +38,7 @@ APP = {
     "source": {"git": "https://git.example.com/shop.git"},
     "revision": "two",
     "domains": ["shop.example.com"],
-    "rollout": {"canary": ["web1"], "wave": "50%", "between": 1},
+    "rollout": {"canary": ["web1"], "wave": "50%"},
 }
 
 
@@ -182,6 +182,20 @@ class Fleet:
             yield
         finally:
             file.unlink()
+
+    def was_deployed(self, *revisions, applied=()):
+        """Releases that were deployed one after the other, as ledger and hosts say it; the last applied migrations."""
+        for revision in revisions:
+            attempt = {"token": "0", "who": "ann", "started": ledger_file.now(), "before": {}}
+            ledger_file.begin(self.ledgers, "shop", {**attempt, "release": release(revision)})
+            done = applied if revision == revisions[-1] else ()
+            ledger_file.succeed(self.ledgers, "shop", {}, done, unsafe={})
+            for host in APP_HOSTS:
+                slots = json.loads(self._file(host, "slots.json").read_text())
+                other = "green" if slots["active"] == "blue" else "blue"
+                self._file(host, "slots.json").write_text(
+                    json.dumps({**slots, "active": other, other: release(revision)["id"]})
+                )
 
     def reset(self):
         """Hosts that serve the release ``one`` from blue, as an earlier deploy left them."""

@@ -6,8 +6,7 @@ from conftest import QUESTIONS, TRACEBACK, UNSAFE, assert_nothing_is_left_open, 
 
 
 def test_a_rollback_brings_back_what_was_deployed_before_without_asking_the_repository(fleet):
-    fleet.deploy("one")
-    fleet.deploy("two")
+    fleet.was_deployed("one", "two")
     planned = fleet.rollback("test=True")
     assert fleet.serving() == ["two", "two"]
     assert results(planned)["record"]["changes"]["deployed"]["new"] == release("one")
@@ -23,8 +22,7 @@ def test_a_rollback_brings_back_what_was_deployed_before_without_asking_the_repo
 
 
 def test_a_rollback_goes_further_back_and_not_forth(fleet):
-    for revision in ("one", "two", "three"):
-        fleet.deploy(revision)
+    fleet.was_deployed("one", "two", "three")
     fleet.rollback()
     fleet.rollback()
     assert fleet.serving() == ["one", "one"]
@@ -48,7 +46,7 @@ def test_an_unsafe_migration_stops_a_deploy_before_the_database_is_touched(fleet
 
 
 def test_a_rollback_over_an_unsafe_migration_names_it_and_wants_a_word(fleet):
-    fleet.deploy("one")
+    fleet.was_deployed("one")
     fleet.script("web1", examine={"unsafe": UNSAFE}, migrate={"applied": ["shop.0002_price"]})
     assert fleet.deploy("two", allow_unsafe=True).returncode == 0
     fleet.script("web1")
@@ -61,19 +59,14 @@ def test_a_rollback_over_an_unsafe_migration_names_it_and_wants_a_word(fleet):
 
 
 def test_a_rollback_over_migrations_that_only_added_needs_no_word_and_examines_nothing(fleet):
-    fleet.deploy("one")
-    fleet.script("web1", migrate={"applied": ["shop.0002_price"]})
-    fleet.deploy("two")
-    fleet.script("web1")
-    examined = fleet.log().count("examine web1")
+    fleet.was_deployed("one", "two", applied=["shop.0002_price"])
     assert fleet.rollback().returncode == 0
     assert fleet.serving() == ["one", "one"]
-    assert fleet.log().count("examine web1") == examined
+    assert "examine web1" not in fleet.log()
 
 
 def test_a_rollback_that_fails_brings_the_hosts_back_to_what_they_served(fleet):
-    fleet.deploy("one")
-    fleet.deploy("two")
+    fleet.was_deployed("one", "two")
     fleet.script("web2", activate={"fail": "boom"})
     assert fleet.rollback().returncode == 1
     assert fleet.serving() == ["two", "two"]
@@ -129,8 +122,7 @@ def test_rollout_deploy_of_an_app_that_is_not_there_is_one_sentence(fleet):
 
 
 def test_rollout_rollback_goes_back(fleet):
-    fleet.deploy("one")
-    fleet.deploy("two")
+    fleet.was_deployed("one", "two")
     done = fleet.run("rollout.rollback", "shop")
     assert (done.returncode, done.data["result"]) == (0, "done"), (done.data, done.stdout)
     assert fleet.serving() == ["one", "one"]

@@ -162,6 +162,7 @@ def test_a_database_that_is_down_stops_a_deploy_before_anything_is_touched_and_t
     site.must_deploy("tweak")
 
 
+@matrix
 def test_a_host_that_loses_the_master_after_its_flip_goes_back_by_itself(serving_v1):
     site = serving_v1
     lost = ["ip", "route", "replace", "blackhole", f"{TEST_NET}.2/32"]
