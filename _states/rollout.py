@@ -27,8 +27,10 @@ CLOCK_SKEW = 5
 
 SILENT = "it does not answer"
 
-# Seconds that a state run waits for another one on the same host: a highstate that the host began by itself.
-QUEUE = 60
+# Seconds that a step waits for another state run on the same host, such as a highstate with packages to install or the
+# deploy of another app, and between two questions whether it is over. Salt's own queue is no good for it: after 15 s it
+# reports a host that waits as one that does not answer, and the run comes later all the same (saltstack/salt #69844).
+BUSY, BUSY_INTERVAL = 900, 1
 UNSAFE = "with these migrations the release that is served may fail"
 EXPAND = (
     "let one release add, and a later one take away what no deployed release uses (docs/deploy.md, Migrations)."
@@ -439,8 +441,21 @@ def _outlook(look):
 
 
 def _answers(hosts, sls, pillar):
-    """``host, answer`` of each host as it comes; one that does not answer comes last, without ``ret``."""
-    arguments = {"pillar": pillar, "queue": QUEUE, "test": bool(__opts__["test"])}
+    """``host, answer`` of each host as it comes, of a busy one later; who does not answer comes without ``ret``."""
+    waiting, end = list(hosts), time.monotonic() + BUSY
+    while waiting:
+        busy = []
+        for host, answer in _state_runs(waiting, sls, pillar):
+            if steps.is_busy(answer.get("ret")) and time.monotonic() < end:
+                busy.append(host)
+            else:
+                yield host, answer
+        waiting = busy
+        time.sleep(BUSY_INTERVAL if busy else 0)
+
+
+def _state_runs(hosts, sls, pillar):
+    arguments = {"pillar": pillar, "test": bool(__opts__["test"])}
     with salt.client.get_local_client(__opts__["conf_file"]) as client:
         for answers in client.cmd_iter(
             hosts, "state.sls", [sls], tgt_type="list", kwarg=arguments, expect_minions=True

@@ -4,10 +4,13 @@ What the steps of an orchestration came to, read from ``__running__``, which Sal
 A step is one state of the orchestration: ``rollout.applied`` and ``salt.state`` hold what each host returned.
 """
 
+import re
 from collections.abc import Mapping
 
 # As many as a traceback of Python needs to show where it happened.
 LINES = 15
+
+BUSY = re.compile(r'The function "state\.\w+" is running as PID \d+')
 
 # Hosts whose reason is shown; what broke hundreds at once is the same on all of them.
 HOSTS = 3
@@ -92,6 +95,11 @@ def reason(returned):
     states = {name: state for name, state in returned.items() if isinstance(state, Mapping) and "__run_num__" in state}
     states = [state for state in _in_order(states) if state["result"] is False and state.get("__state_ran__", True)]
     return "\n".join(f"{state.get('__id__', 'state')}: {_short(state['comment'])}" for state in states)
+
+
+def is_busy(returned):
+    """Whether a host refused a state run because it is at another one (salt.modules.state, ``check_prior_running``)."""
+    return isinstance(returned, list) and bool(returned) and all(BUSY.match(str(line)) for line in returned)
 
 
 def has_changes(returned):

@@ -134,6 +134,19 @@ def test_of_two_deploys_at_once_the_second_is_refused_and_told_who_holds_the_loc
     assert [entry["revision"] for entry in fleet.ledger()["history"]] == ["two"]
 
 
+def test_a_host_that_is_at_another_state_run_is_waited_for(fleet):
+    fleet.script("web1", highstate={"sleep": 25})
+    other = threading.Thread(target=lambda: fleet.call("web1", "state.apply"))
+    other.start()
+    while not fleet.call("web1", "state.running"):
+        assert other.is_alive()
+    done = fleet.deploy("two")
+    other.join()
+    assert done.returncode == 0, done.stdout
+    assert results(done)["stage"]["duration"] > 10_000
+    assert fleet.log(*QUESTIONS)[1:3] == ["highstate web1", "stage web1"]
+
+
 def test_a_deploy_that_was_killed_is_healed_by_the_next_once_its_lock_is_released(fleet):
     fleet.script("web1", stage={"sleep": 3})
     fleet.kill_deploy("two", when=lambda: (fleet.ledgers / "shop.json").exists())

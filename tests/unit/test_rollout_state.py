@@ -281,6 +281,86 @@ def test_the_ledger_notes_which_of_the_migrations_that_ran_were_unsafe(rollout, 
     assert (entry["applied"], entry["unsafe"]) == (["shop.0002", "shop.0004"], {"shop.0002": UNSAFE["shop.0002"]})
 
 
+BUSY_HOST = ['The function "state.apply" is running as PID 4711 and was started at 2026, Nov 25 with jid 2026']
+
+
+class Client:
+    """A double of LocalClient: ``rounds`` of ``{host: what it returns}``; a host that is missing does not answer."""
+
+    def __init__(self, *rounds):
+        self.rounds, self.asked = list(rounds), []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def cmd_iter(self, tgt, fun, arg, tgt_type, kwarg, expect_minions):
+        assert (fun, tgt_type, expect_minions) == ("state.sls", "list", True)
+        self.asked.append((list(tgt), arg, kwarg))
+        answers = self.rounds.pop(0)
+        for host in tgt:
+            yield {host: {"ret": answers[host]} if host in answers else {"failed": True}}
+
+
+@pytest.fixture
+def applied(rollout, monkeypatch):
+    """``applied(round, ...)``: the result of the step for web1 and web2, who was asked, and what the bus was told."""
+
+    def apply(*rounds, test=False):
+        module, client = rollout(test=test), Client(*rounds)
+        module.__opts__["conf_file"] = "/etc/salt/master"
+        module.BUSY_INTERVAL = 0
+        monkeypatch.setattr(module.salt.client, "get_local_client", lambda conf_file: client)
+        ret = module.applied("stage", "shop", ["web1", "web2"], "app.stage", {"only": "shop"})
+        return ret, client.asked, module.told
+
+    return apply
+
+
+def states(result=True, comment="", **changes):
+    return step(0, "shop-release", result, changes, comment)
+
+
+def test_a_step_is_applied_to_all_hosts_at_once_and_shows_those_that_changed(applied):
+    ret, asked, _ = applied({"web1": states(staged="release"), "web2": states()})
+    assert asked == [(["web1", "web2"], ["app.stage"], {"pillar": {"only": "shop"}, "test": False})]
+    assert (ret["result"], ret["comment"]) == (True, "changed: web1")
+    assert ret["changes"] == {"out": "highstate", "ret": {"web1": states(staged="release")}}
+
+
+def test_a_step_that_changes_nothing_has_no_changes(applied):
+    ret, _, _ = applied({"web1": states(), "web2": states()})
+    assert (ret["result"], ret["changes"]) == (True, {})
+
+
+def test_in_test_mode_a_step_predicts_and_tells_nobody(applied):
+    ret, asked, told = applied({"web1": states(None, staged="release"), "web2": states()}, test=True)
+    assert (ret["result"], list(ret["changes"]["ret"]), told) == (None, ["web1"], [])
+    assert asked[0][2]["test"] is True
+
+
+def test_a_host_that_fails_or_does_not_answer_fails_the_step_and_the_bus_is_told(applied):
+    ret, _, told = applied({"web1": states(False, "no room")})
+    assert (ret["result"], ret["comment"]) == (False, "it failed on web1, web2")
+    assert ret["changes"]["ret"]["web2"] is False
+    assert told == [
+        ("shop", "stage", "web1", "begun"),
+        ("shop", "stage", "web2", "begun"),
+        ("shop", "stage", "web1", "failed"),
+        ("shop", "stage", "web2", "failed"),
+    ]
+
+
+def test_a_host_that_is_at_another_state_run_is_asked_again_when_the_others_are_done(applied):
+    first, second = {"web1": BUSY_HOST, "web2": states()}, {"web1": states(staged="release")}
+    ret, asked, told = applied(first, {"web1": BUSY_HOST}, second)
+    assert [hosts for hosts, *_ in asked] == [["web1", "web2"], ["web1"], ["web1"]]
+    assert (ret["result"], ret["comment"]) == (True, "changed: web1")
+    assert told[2:] == [("shop", "stage", "web2", "done"), ("shop", "stage", "web1", "done")]
+
+
 def test_hosts_that_moved_are_brought_back_and_the_reason_ends_the_comment(rollout):
     hosts = Hosts(slots_serving=lambda host: GREEN if host == "web1" else BLUE, slots_revert=BLUE)
     running = step(1, "activate-1") | step(2, "activate-2", False, on_hosts(web2="boom\nImportError: no x"))

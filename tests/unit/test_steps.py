@@ -60,3 +60,10 @@ def test_a_long_reason_keeps_its_first_line_and_its_last_ones():
     comment = "\n".join(f"line {number}" for number in range(100))
     reason = steps.failed({"a": step("stage", 1, False, comment=comment)})["reason"].splitlines()
     assert (reason[0], reason[1], reason[-1], len(reason)) == ("line 0", "...", "line 99", steps.LINES + 1)
+
+
+def test_a_host_is_busy_if_all_that_it_says_is_what_else_it_is_at():
+    refused = 'The function "state.highstate" is running as PID 17 and was started at 2026 with jid 2026'
+    assert steps.is_busy([refused])
+    assert not steps.is_busy(["Rendering SLS 'base:app' failed: The function"])
+    assert not any(steps.is_busy(returned) for returned in ([], {}, False, None, refused))
