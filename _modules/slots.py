@@ -434,8 +434,11 @@ def _ask_master_later(slot, back, current, health, window, seconds):
         "patience": seconds / 2,
     }
     slot_record.write(slot, {**slot_record.read(slot), **way_back})
-    app, config = slot_record.app(slot), __opts__["config_dir"]
-    host_timers.start(_timer(app), seconds / 2, config, "slots.confirm", (slot["record"], app), again=True)
+    app, arguments = slot_record.app(slot), (slot["record"], slot_record.app(slot))
+    try:
+        host_timers.start(_timer(app), seconds / 2, __opts__["config_dir"], "slots.confirm", arguments, again=True)
+    except CommandExecutionError as error:
+        log.warning("%s: stays where it is if the master is lost: %s", slot["program"], error)
 
 
 def _asked_master(app, patience):

@@ -133,9 +133,9 @@ class Fleet:
         """``salt <host> ...`` -> its return."""
         return self.master.salt_cli(timeout=60).run(function, *arguments, minion_tgt=host).data
 
-    def ledger(self):
+    def ledger(self, app="shop"):
         """As ``salt-run ledger.show`` tells it, which would take two seconds to start."""
-        return ledger_file.read(self.ledgers, "shop")
+        return ledger_file.read(self.ledgers, app)
 
     def lock(self):
         """The app's lock."""
@@ -145,9 +145,9 @@ class Fleet:
         """What the steps of a host shall do: ``stage={"fail": "reason"}``."""
         self._file(host, "script.json").write_text(json.dumps(steps))
 
-    def serving(self):
-        """The revisions that the app hosts serve, in the hosts' order."""
-        slots = [json.loads(self._file(host, "slots.json").read_text()) for host in APP_HOSTS]
+    def serving(self, app="shop"):
+        """The revisions of an app that its hosts serve, in the hosts' order."""
+        slots = [json.loads(self._file(host, f"{app}.json").read_text()) for host in APP_HOSTS]
         return [REVISIONS[slot[slot["active"]]] for slot in slots]
 
     def log(self, *unwanted):
@@ -162,11 +162,12 @@ class Fleet:
         return [entry for entry in entries if entry["step"] in steps]
 
     @contextlib.contextmanager
-    def pillar(self, **keys):
-        """The app with more keys in its pillar, for as long as the block runs."""
+    def pillar(self, others=(), **keys):
+        """The app with more keys in its pillar, and other apps beside it, for as long as the block runs."""
         file = Path(self.master.config["pillar_roots"]["base"][-1], "apps/shop.sls")
         before = file.read_text()
-        file.write_text(json.dumps({"apps": {"shop": {**APP, **keys}}}))
+        more = {name: {**APP, "domains": [f"{name}.example.com"]} for name in others}
+        file.write_text(json.dumps({"apps": {"shop": {**APP, **keys}, **more}}))
         try:
             yield
         finally:
@@ -191,9 +192,9 @@ class Fleet:
             done = applied if revision == revisions[-1] else ()
             ledger_file.succeed(self.ledgers, "shop", {}, done, unsafe={})
             for host in APP_HOSTS:
-                slots = json.loads(self._file(host, "slots.json").read_text())
+                slots = json.loads(self._file(host, "shop.json").read_text())
                 other = "green" if slots["active"] == "blue" else "blue"
-                self._file(host, "slots.json").write_text(
+                self._file(host, "shop.json").write_text(
                     json.dumps({**slots, "active": other, other: release(revision)["id"]})
                 )
 
@@ -203,7 +204,7 @@ class Fleet:
         for host in HOSTS:
             self.script(host)
             self._file(host, "log.jsonl").write_text("")
-            self._file(host, "slots.json").write_text(json.dumps({"active": "blue", "blue": release("one")["id"]}))
+            self._file(host, "shop.json").write_text(json.dumps({"active": "blue", "blue": release("one")["id"]}))
 
     @staticmethod
     def _deploy(revision, app, **pillar):

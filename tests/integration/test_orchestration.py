@@ -2,6 +2,7 @@
 
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from conftest import APP, QUESTIONS, TRACEBACK, assert_nothing_is_left_open, comment, release, results
@@ -132,6 +133,17 @@ def test_of_two_deploys_at_once_the_second_is_refused_and_told_who_holds_the_loc
         assert words in comment(second)
     assert fleet.serving() == ["two", "two"]
     assert [entry["revision"] for entry in fleet.ledger()["history"]] == ["two"]
+
+
+def test_two_apps_on_the_same_hosts_are_deployed_at_once(fleet):
+    fleet.script("web1", stage={"sleep": 3})
+    with fleet.pillar(others=["blog"]), ThreadPoolExecutor() as pool:
+        both = {app: pool.submit(fleet.deploy, "two", app=app) for app in ("shop", "blog")}
+        codes = {app: deploy.result().returncode for app, deploy in both.items()}
+    assert codes == {"shop": 0, "blog": 0}
+    assert fleet.serving("shop") == fleet.serving("blog") == ["two", "two"]
+    first, second = sorted((fleet.ledger(app)["history"][0] for app in codes), key=lambda entry: entry["started"])
+    assert second["started"] < first["finished"]
 
 
 def test_a_host_that_is_at_another_state_run_is_waited_for(fleet):

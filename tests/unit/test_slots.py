@@ -800,6 +800,16 @@ def test_a_host_asks_the_master_whether_it_still_wants_the_release_only_if_it_wa
     assert (name, seconds) == ("slipway-confirm-shop", 30)
 
 
+def test_a_host_without_timers_takes_the_release_all_the_same(app):
+    def no_systemd(*_, **__):
+        raise CommandExecutionError("systemd-run: no such file")
+
+    app.activate("r1")
+    app.module.host_timers.start = no_systemd
+    app.activate("r2", confirm=60)
+    assert app.serving() == ("green", "r2")
+
+
 def test_as_long_as_the_rollout_goes_on_nothing_is_done(app):
     app.activate("r1")
     app.activate("r2", confirm=60)

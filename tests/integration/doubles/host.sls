@@ -1,4 +1,5 @@
 host:
   double.done:
+    - app: shop
     - step: highstate
     - release: none

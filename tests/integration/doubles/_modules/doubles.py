@@ -1,8 +1,8 @@
 # ruff: noqa: F821  Salt injects its dunders when it loads a module.
-"""What the doubles of a host's modules share: a host that has no services, only two files in its minion's folder.
+"""What the doubles of a host's modules share: a host that has no services, only files in its minion's folder.
 
 ``script.json`` is what the test wants to happen, ``{step: {"fail": reason, "sleep": seconds, "applied": [...]}}``;
-``log.jsonl`` is what the orchestration did, one line a step.
+``log.jsonl`` is what the orchestration did, one line a step; ``shop.json`` has the slots of the app of that name.
 """
 
 import json
@@ -23,20 +23,20 @@ def act(step, **details):
     return role
 
 
-def serving():
-    """The slot that has the traffic of the only app, and its release."""
-    slot = _read("slots.json").get("active", "")
-    return {"slot": slot, "release": served_by(slot)}
+def serving(app):
+    """The slot that has the traffic of an app, and its release."""
+    slot = _read(f"{app}.json").get("active", "")
+    return {"slot": slot, "release": served_by(app, slot)}
 
 
-def served_by(slot):
-    """The release that a slot served last."""
-    return _read("slots.json").get(slot, "")
+def served_by(app, slot):
+    """The release that a slot of an app served last."""
+    return _read(f"{app}.json").get(slot, "")
 
 
-def serve(slot, release):
-    """Serve a release from a slot."""
-    _file("slots.json").write_text(json.dumps(_read("slots.json") | {"active": slot, slot: release}))
+def serve(app, slot, release):
+    """Serve a release of an app from a slot."""
+    _file(f"{app}.json").write_text(json.dumps(_read(f"{app}.json") | {"active": slot, slot: release}))
 
 
 def _read(name):

@@ -12,7 +12,7 @@ def report(app):
     return {
         "time": time.time() + role.get("skew", 0),
         "problems": role.get("problems", []),
-        "serving": __salt__["doubles.serving"](),
+        "serving": __salt__["doubles.serving"](app),
     }
 
 

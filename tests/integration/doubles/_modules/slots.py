@@ -4,7 +4,7 @@
 
 def serving(app):
     """As the original."""
-    return __salt__["doubles.serving"]()
+    return __salt__["doubles.serving"](app)
 
 
 def status(app):
@@ -21,5 +21,5 @@ def revert(app, slot):
     """As the original."""
     slot = slot[__opts__["id"]]
     __salt__["doubles.act"]("revert", slot=slot)
-    __salt__["doubles.serve"](slot, __salt__["doubles.served_by"](slot))
+    __salt__["doubles.serve"](app, slot, __salt__["doubles.served_by"](app, slot))
     return serving(app)

@@ -4,9 +4,9 @@
 from salt.exceptions import CommandExecutionError
 
 
-def done(name, step, release):
+def done(name, app, step, release):
     """The step has changes unless the host serves the release already, and does what the script says."""
-    served = __salt__["doubles.serving"]()
+    served = __salt__["doubles.serving"](app)
     changes = {} if served["release"] == release else {step: release}
     if __opts__["test"]:
         return {"name": name, "result": None if changes else True, "changes": changes, "comment": ""}
@@ -15,7 +15,7 @@ def done(name, step, release):
     except CommandExecutionError as error:
         return {"name": name, "result": False, "changes": {}, "comment": str(error)}
     if step == "activate" and changes and "goes_back" not in role:
-        __salt__["doubles.serve"]("green" if served["slot"] == "blue" else "blue", release)
+        __salt__["doubles.serve"](app, "green" if served["slot"] == "blue" else "blue", release)
     if "applied" in role:
         changes["applied"] = role["applied"]
     return {"name": name, "result": True, "changes": changes, "comment": ""}

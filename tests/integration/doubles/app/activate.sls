@@ -1,4 +1,5 @@
-shop-activate:
+{{ pillar.only }}-activate:
   double.done:
+    - app: {{ pillar.only }}
     - step: activate
-    - release: {{ pillar.releases.shop.id }}
+    - release: {{ pillar.releases[pillar.only].id }}

@@ -1,4 +1,5 @@
-shop-migrate:
+{{ pillar.only }}-migrate:
   double.done:
+    - app: {{ pillar.only }}
     - step: migrate
-    - release: {{ pillar.releases.shop.id }}
+    - release: {{ pillar.releases[pillar.only].id }}

@@ -1,4 +1,5 @@
-shop-retire:
+{{ pillar.only }}-retire:
   double.done:
+    - app: {{ pillar.only }}
     - step: retire
-    - release: {{ pillar.releases.shop.id }}
+    - release: {{ pillar.releases[pillar.only].id }}

@@ -1,4 +1,5 @@
-shop-stage:
+{{ pillar.only }}-stage:
   double.done:
+    - app: {{ pillar.only }}
     - step: stage
-    - release: {{ pillar.releases.shop.id }}
+    - release: {{ pillar.releases[pillar.only].id }}

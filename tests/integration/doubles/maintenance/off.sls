@@ -1,4 +1,5 @@
 shop-off:
   double.done:
+    - app: {{ pillar.only }}
     - step: maintenance-off
     - release: {{ pillar.only }} but for {{ pillar.allow | join(' ') }}

@@ -1,4 +1,5 @@
 shop-on:
   double.done:
+    - app: {{ pillar.only }}
     - step: maintenance-on
     - release: {{ pillar.only }} but for {{ pillar.allow | join(' ') }}
