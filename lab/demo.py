@@ -20,11 +20,13 @@ NEXT = """
 The shop is at {url} for this machine. What next?
 
   the next release; reload the page meanwhile: no request fails
-    {master} salt-run state.orchestrate orch.deploy pillar='{{"app": "{app}", "revision": "v2"}}'
-  a release that starts but is ill: it never gets a visitor. The same with "revision": "broken-health"
-  back again: the same with "revision": "v1"
-  what is deployed, since when, and what was before
-    {master} salt-run ledger.show {app}
+    {master} salt-run rollout.deploy {app} v2
+  a release that starts but is ill: it never gets a visitor. The same with broken-health
+  back again
+    {master} salt-run rollout.rollback {app}
+  what each host serves, since when, and what was tried
+    {master} salt-run rollout.status
+    {master} salt-run rollout.history {app}
   look around on a host ({hosts})
     {lab} exec web1 -- bash
   end it all
