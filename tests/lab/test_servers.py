@@ -32,7 +32,8 @@ GOOD = ("tweak", "patient", "v1")
 DEPLOY, WHOLE = "app.stage,app.activate,app.retire", "app"
 
 # Seconds as short as the tests bear: a host of the lab starts the shop in 2.
-SHORT = {"rollout": {"watch": 1}, "keep_warm": 120}
+# No deploy of the master is behind what is applied here: nobody could confirm it.
+SHORT = {"rollout": {"watch": 1, "confirm": 0}, "keep_warm": 120}
 START_TIMEOUT = 6
 LIFE_OF_DIES = 5
 TIMEOUT = 2
@@ -62,7 +63,7 @@ CIRCUMSTANCES = {
     **dict.fromkeys(
         ("answers-500", "old-id", "hangs"), {"health": {"path": "/healthz/", "start_timeout": START_TIMEOUT}}
     ),
-    "dies": {"rollout": {"watch": LIFE_OF_DIES + 2}},
+    "dies": {"rollout": {"watch": LIFE_OF_DIES + 2, "confirm": 0}},
     "leaks": {"limits": {"memory": MEMORY}},
 }
 
