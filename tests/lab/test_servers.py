@@ -23,7 +23,7 @@ FRONTS = ("gunicorn", "mod_wsgi")
 # `make matrix` tries everything with every server, in about 20 minutes. Without it each broken release meets one or two
 # of the servers, and those that share Nginx and the sockets with gunicorn only what their own programs could spoil.
 MATRIX = bool(os.environ.get("SLIPWAY_MATRIX"))
-DEPLOYS = 10 if MATRIX else 2
+DEPLOYS = 10 if MATRIX else 3
 SHORTENED = () if MATRIX else ("uwsgi", "uvicorn", "granian")
 
 # The releases that take turns. Three, because the one before the last is still warm, and going back is no deploy.
