@@ -63,7 +63,7 @@ def test_test_mode_says_of_hooks_what_a_deploy_then_does(hooked):
 
 def test_hooks_run_for_a_deploy_of_what_is_deployed_when_a_host_serves_something_else(hooked):
     hooked.deploy("two")
-    hooked.call("web2", "doubles.serve", "blue", release("one")["id"])
+    hooked.call("web2", "doubles.serve", "shop", "blue", release("one")["id"])
     before = len(ran(hooked))
     assert hooked.deploy("two").returncode == 0
     assert len(ran(hooked)) - before == 3
