@@ -127,6 +127,8 @@ def test_a_minion_that_is_killed_in_its_activation_fails_no_request_and_all_host
     last = site.ledger()["history"][-1]
     assert (last["revision"], last["result"]) == ("v2", "failed")
     assert "web2" in last["reason"]
+    # A minion that was killed is not started again by itself.
+    site.lab.run("web2", ["systemctl", "start", "salt-minion"])
     wait_for(lambda: site.salt("web2", "test.ping", timeout=5).get("web2") is True, 60)
     site.must_deploy("tweak")
 
