@@ -39,7 +39,7 @@ test: setup ## all of them
 	@$(MAKE) --jobs=2 --output-sync=target unit render integration
 	@$(MAKE) labtest
 
-matrix: setup ## every server, process manager and broken release, every way in which a deploy is cut short (root, 30 minutes)
+matrix: setup ## every server, process manager and broken release, every way in which a deploy is cut short (root, long)
 	SLIPWAY_MATRIX=1 $(PYTEST) -s tests/lab/test_servers.py tests/lab/test_recovery.py
 
 bench: setup ## what it costs, measured in a lab (Linux, root)
