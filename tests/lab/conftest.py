@@ -44,7 +44,11 @@ class Site:
 
     def apply(self, host, *arguments):
         """The host's highstate -> {state id: its result}."""
-        return by_id(self.salt(host, "state.apply", *arguments)[host])
+        return self.apply_all([host], *arguments)[host]
+
+    def apply_all(self, hosts, *arguments):
+        """The highstates of hosts, at the same time -> {host: {state id: its result}}."""
+        return {host: by_id(states) for host, states in self.salt(hosts, "state.apply", *arguments).items()}
 
     def run_runner(self, *arguments, timeout=600):
         """``salt-run ...``, as it is."""
@@ -171,11 +175,9 @@ def site():
 
 @pytest.fixture(scope="session")
 def first_runs(site):
-    """Each host's very first highstate: what test=True said of it, and what it then did."""
+    """Each host's very first highstate: what test=True said of it, and what it then did; {host: results} of both."""
     site.salt(HOSTS, "saltutil.sync_all")
-    predicted = {host: site.apply(host, "test=True") for host in HOSTS}
-    done = {host: site.apply(host) for host in HOSTS}
-    return predicted, done
+    return site.apply_all(HOSTS, "test=True"), site.apply_all(HOSTS)
 
 
 @pytest.fixture(scope="session")

@@ -139,7 +139,10 @@ def test_a_highstate_in_the_middle_of_a_deploy_leaves_the_app_alone(serving_v1):
     with site.load() as users:
         begin_deploy(site, "tweak")
         wait_for(lambda: told(site, "activate-1 web1: done"), 60)
+        # It is held up, so that it does not end before the highstate has begun.
+        end(site, "STOP")
         pulled = site.lab.run("web1", ["salt-call", "--out=json", "state.apply"])
+        end(site, "CONT")
         wait_for(lambda: has_ended(site), 60)
     (states,) = json.loads(pulled.stdout[pulled.stdout.index("{") :]).values()
     results = by_id(states)
@@ -183,3 +186,86 @@ def test_a_host_that_loses_the_master_after_its_flip_goes_back_by_itself(serving
     assert site.ledger()["deployed"]["revision"] == "v1"
     wait_for(lambda: site.salt("web1", "test.ping", timeout=5).get("web1") is True, 60)
     site.must_deploy("tweak")
+
+
+# The app of a host moves to a disk of its own, on which a release fits, but not much more; and back.
+SMALL = """
+systemctl stop nginx supervisor
+cp -a /srv/shop /srv/kept
+mount -t tmpfs -o size=900m,mode=755 none /srv/shop
+cp -a /srv/kept/. /srv/shop
+systemctl start supervisor nginx
+"""
+LARGE = """
+systemctl stop nginx supervisor
+umount --lazy /srv/shop
+rm -r /srv/kept
+systemctl start supervisor nginx
+"""
+
+
+@pytest.fixture
+def small_disk(serving_v1):
+    site = serving_v1
+    site.lab.run("web1", ["sh", "-ec", SMALL])
+    wait_for(lambda: serves(site, "web1", "v1"), 60)
+    yield site
+    site.lab.run("web1", ["sh", "-ec", LARGE])
+    # What was deployed meanwhile lay on the other disk.
+    site.apply("web1")
+    wait_for(lambda: serves(site, "web1", site.ledger()["deployed"]["revision"]), 60)
+
+
+# Fills the disk as soon as something new is being made on it.
+FILL = """
+while ! ls -d /srv/shop/releases/.tmp-* /srv/shop/venvs/.tmp-* >/dev/null 2>&1; do :; done
+dd if=/dev/zero of=/srv/shop/fill bs=1M 2>/dev/null || true
+"""
+
+
+@matrix
+def test_a_disk_that_fills_up_while_a_release_is_staged_fails_no_request_and_the_next_deploy_heals(small_disk):
+    site = small_disk
+    with site.load() as users:
+        site.lab.run("web1", ["systemd-run", "--unit=slipway-fill", "--collect", "sh", "-c", FILL])
+        full = site.deploy("v2")
+        served = deployed(site, "v1")
+        refused = site.deploy("v2")
+        site.lab.run("web1", ["rm", "/srv/shop/fill"])
+        site.must_deploy("v2")
+    assert full.returncode == 1
+    assert "No space left on device" in full.stdout
+    assert served
+    assert "are free in /srv/shop, a release needs 512: remove old files" in refused.stdout
+    assert users["failed"] == 0, users["failures"]
+    assert deployed(site, "v2")
+
+
+@matrix
+def test_a_master_that_is_killed_in_a_deploy_fails_no_request_its_hosts_go_back_and_the_next_heals(serving_v1):
+    site = serving_v1
+    with site.load() as users:
+        begin_deploy(site, "tweak")
+        wait_for(lambda: told(site, "activate-1 web1: done"), 60)
+        site.lab.run("master", ["systemctl", "kill", "--signal=KILL", "salt-master"])
+        wait_for(lambda: deployed(site, "v1"), 120)
+        site.lab.run("master", ["systemctl", "restart", "salt-master"])
+        wait_for(lambda: has_ended(site), 120)
+        wait_for(lambda: site.salt(APP_HOSTS, "test.ping", timeout=5) == dict.fromkeys(APP_HOSTS, True), 60)
+        site.run_runner("rollout.unlock", "shop")
+        site.must_deploy("tweak")
+    assert users["failed"] == 0, users["failures"]
+    assert deployed(site, "tweak")
+    assert [entry["result"] for entry in site.ledger()["history"][-2:]] == ["failed", "deployed"]
+
+
+@matrix
+def test_a_deploy_waits_for_a_highstate_that_began_just_before_it(serving_v1):
+    site = serving_v1
+    with site.load() as users:
+        site.lab.run("web1", ["systemd-run", "--unit=slipway-pull", "--collect", "salt-call", "state.apply"])
+        wait_for(lambda: site.lab.run("web1", ["sh", "-c", "ls /var/cache/salt/minion/proc"]).stdout.strip(), 20)
+        site.must_deploy("tweak")
+    assert users["failed"] == 0, users["failures"]
+    assert deployed(site, "tweak")
+    assert changed(site.apply("web1")) == set()
