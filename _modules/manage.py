@@ -76,24 +76,11 @@ def pending_migrations(python, folder, settings, user, variables):
     return _ask("pending", python, folder, settings, user, variables)
 
 
-def unsafe_migrations(python, folder, settings, user, variables):
-    """
-    Those of the pending migrations that may break the release that is served, ``{migration: [reason, ...]}``, in the
-    order in which they would be applied.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call manage.unsafe_migrations /srv/shop/current/.venv/bin/python /srv/shop/current shop.settings shop '{}'
-    """
-    return examine(python, folder, settings, user, variables)["unsafe"]
-
-
 def examine(python, folder, settings, user, variables):
     """
-    What django-migration-linter says of the pending migrations: ``unsafe`` as ``unsafe_migrations`` gives them, and
-    ``unknown``, ``{migration: why}``, which it could not judge, for example because the release has no such package.
+    What django-migration-linter says of the pending migrations: those that may break the release that is served,
+    ``unsafe``, as ``{migration: [reason, ...]}``, and those that it could not judge, ``unknown``, ``{migration: why}``,
+    for example because the release has no such package. Both are in the order in which they would be applied.
 
     CLI Example:
 

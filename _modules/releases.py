@@ -141,8 +141,8 @@ def preview(path, home, current, source, commit, mirror, venvs, requirements, py
         ``{"settings", "user", "variables"}`` as ``manage.pending_migrations`` takes them.
 
     Returns a dictionary: ``requirements`` as ``{name: [old version, new version]}``, ``migrations`` that are pending,
-    ``unsafe`` as ``{migration: [reasons]}``; ``unknown``, why something is not known yet (and None), and ``problem``,
-    what Django has to say against the release.
+    ``unsafe`` as ``{migration: [reasons]}``, ``unexamined`` as ``{migration: why}``; ``unknown``, why something is not
+    known yet (and None), and ``problem``, what Django has to say against the release.
 
     Raises CommandExecutionError if the copy cannot be made, as the release could not then.
 
@@ -310,7 +310,7 @@ def _sketch(box, id, source, commit, mirror, venvs, requirements, python, enviro
 def _foreseen(tree, current, settings, user, variables):
     """What the release in ``tree`` says of itself, and how its venv differs from that of the release which serves."""
     changed = venv_packages.differences(Path(current, VENV), tree / VENV)
-    found = {"requirements": changed, "migrations": None, "unsafe": {}, "problem": ""}
+    found = {"requirements": changed, "migrations": None, "unsafe": {}, "unexamined": {}, "problem": ""}
     found["unknown"] = _unprovided(user, variables)
     if found["unknown"]:
         return found
@@ -318,7 +318,8 @@ def _foreseen(tree, current, settings, user, variables):
     try:
         found["migrations"] = __salt__["manage.pending_migrations"](*question)
         if found["migrations"]:
-            found["unsafe"] = __salt__["manage.unsafe_migrations"](*question)
+            examined = __salt__["manage.examine"](*question)
+            found |= {"unsafe": examined["unsafe"], "unexamined": examined["unknown"]}
         __salt__["manage.check"](*question)
     except CommandExecutionError as error:
         found["problem"] = f"{error}\n(asked with the secrets file as it is here now: a deploy writes it first)"

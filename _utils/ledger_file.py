@@ -157,6 +157,11 @@ def write_json(file, data):
     atomic_file.write(file, json.dumps(data, indent=1).encode() + b"\n", user=user, group=group, mode=0o640)
 
 
+def title(release):
+    """A release in words: ``v1 (1a2b3c4d5e6f)``."""
+    return f"{release['revision']} ({release['id']})"
+
+
 def who():
     """Who is at work here, for the people who read it: the user of the shell, not the root that sudo made of it."""
     return os.environ.get("SUDO_USER") or getpass.getuser()
@@ -194,7 +199,7 @@ def _append(ledger, entry):
 
 
 def _no_way_back(app, to, good):
-    known = ", ".join(dict.fromkeys(f"{entry['revision']} ({entry['id']})" for entry in reversed(good))) or "none"
+    known = ", ".join(dict.fromkeys(title(entry) for entry in reversed(good))) or "none"
     wanted = f"{to!r} was never deployed" if to else "nothing was deployed before"
     return f"{app}: {wanted}: choose one of these with the key to: {known}"
 

@@ -5,7 +5,7 @@ What a deploy would do, in words and as data, from what ``rollout.way_forth`` kn
 """
 
 # None is what nobody knows.
-NOTHING = {"requirements": None, "migrations": None, "unsafe": {}, "unknown": "", "problem": ""}
+NOTHING = {"requirements": None, "migrations": None, "unsafe": {}, "unexamined": {}, "unknown": "", "problem": ""}
 
 # What Salt says of a function that the host has not got.
 ABSENT = "is not available"
@@ -31,14 +31,14 @@ def words(look, found):
         "migrations": _migrations(found),
         "requirements": _requirements(found, look["back"]),
         "dump": _dump(look["databases"], found["migrations"]),
-        **_back(look["back"], found["unsafe"]),
+        **_back(look["back"], found["unsafe"] | found["unexamined"]),
         **problem,
     }
 
 
 def data(look, found):
     """The same for programs."""
-    asked = {key: found[key] for key in ("migrations", "unsafe", "requirements", "unknown")}
+    asked = {key: found[key] for key in ("migrations", "unsafe", "unexamined", "requirements", "unknown")}
     dumps = look["databases"] if found["migrations"] else []
     problems = [found["problem"]] if found["problem"] else []
     return {**asked, "dumps": dumps, "way_back": look["back"], "problems": problems}
@@ -47,14 +47,15 @@ def data(look, found):
 def _migrations(found):
     if found["migrations"] is None:
         return f"known when the release is staged ({found['unknown'] or 'see the problem'})"
-    pending = [_migration(name, found["unsafe"].get(name)) for name in found["migrations"]]
-    return (", ".join(pending) or "none") + (
-        "; needs allow_unsafe: true" if found["migrations"] and found["unsafe"] else ""
-    )
+    pending = [f"{name}{_judgement(name, found)}" for name in found["migrations"]]
+    word = "; needs allow_unsafe: true" if found["unsafe"] else ""
+    return f"{', '.join(pending) or 'none'}{word}"
 
 
-def _migration(name, reasons):
-    return f"{name} (unsafe: {'; '.join(reasons)})" if reasons else name
+def _judgement(name, found):
+    if name in found["unsafe"]:
+        return f" (unsafe: {'; '.join(found['unsafe'][name])})"
+    return f" (not examined: {found['unexamined'][name]})" if name in found["unexamined"] else ""
 
 
 def _requirements(found, back):

@@ -42,5 +42,12 @@ def changed(name, changes, comment):
     return _answer(name, True, changes, comment)
 
 
+def made(name, changes, comment, test):
+    """The result of a state that made ``changes``, or in ``test`` mode would; without any all was as it should be."""
+    if not changes:
+        return unchanged(name, comment)
+    return (would if test else changed)(name, changes, comment)
+
+
 def _answer(name, result, changes, comment):
     return {"name": name, "result": result, "changes": changes, "comment": comment}

@@ -78,6 +78,11 @@ def unsafe(running):
     return {name: list(reasons) for name, reasons in changes.get("unsafe", {}).items()}
 
 
+def notes(running):
+    """What the ledger notes of the steps, as ``ledger_file.succeed`` and ``fail`` take it."""
+    return {"phases": seconds(running), "applied": applied(running), "unsafe": unsafe(running)}
+
+
 def seconds(running):
     """``{step: seconds}`` that each step took, in order."""
     return {result["__id__"]: round(result.get("duration", 0) / 1000, 2) for result in _in_order(running)}

@@ -18,20 +18,17 @@ lock-{{ app }}:
     - require:
       - rollout: plan
     - require_in:
-      - rollout: modules
+      - preflight: modules
 {% endfor %}
 modules:
-  rollout.synced:
+  preflight.synced:
     - hosts: {{ plan.hosts | json }}
     - require:
       - rollout: plan
 {% for group in plan.groups %}
 {{ group.id }}:
-  salt.state:
-    - tgt: {{ group.hosts | json }}
-    - tgt_type: list
-    - highstate: True
-    - queue: 60
+  rollout.applied:
+    - hosts: {{ group.hosts | json }}
     - require:
       - id: {{ group.after }}
 {% endfor %}

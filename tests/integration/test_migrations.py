@@ -151,23 +151,18 @@ def test_a_migration_gives_up_a_table_that_another_transaction_holds_and_says_ho
     assert migrated.ask("migrate", 0.5) == ["shop.0002_size"]
 
 
-def test_with_a_limit_of_0_a_migration_waits(migrated):
+@pytest.mark.parametrize(
+    ("holder", "limit"),
+    [
+        pytest.param(HELD, 0, id="for a table, without a limit"),
+        pytest.param(f"SELECT pg_advisory_lock({django_steps.LOCK})", 0.2, id="for the host that migrates, past it"),
+    ],
+)
+def test_a_migration_waits(migrated, holder, limit):
     migrated.migration("0002_size", add("null=True"))
     applied = []
-    with migrated.holding(HELD):
-        thread = threading.Thread(target=lambda: applied.extend(migrated.ask("migrate", 0)))
-        thread.start()
-        thread.join(3)
-        assert thread.is_alive()
-    thread.join(10)
-    assert applied == ["shop.0002_size"]
-
-
-def test_hosts_wait_for_the_one_that_migrates_for_longer_than_the_limit(migrated):
-    migrated.migration("0002_size", add("null=True"))
-    applied = []
-    with migrated.holding(f"SELECT pg_advisory_lock({django_steps.LOCK})"):
-        thread = threading.Thread(target=lambda: applied.extend(migrated.ask("migrate", 0.2)))
+    with migrated.holding(holder):
+        thread = threading.Thread(target=lambda: applied.extend(migrated.ask("migrate", limit)))
         thread.start()
         thread.join(3)
         assert thread.is_alive()

@@ -10,6 +10,11 @@ import pytest
 TREE = Path(__file__).parents[2]
 sys.path.insert(0, str(TREE / "_utils"))
 
+from orchestration import Hosts  # noqa: E402
+
+import asking  # noqa: E402
+import rollout_events  # noqa: E402
+
 
 @pytest.fixture
 def load():
@@ -27,6 +32,25 @@ def load():
         return module
 
     return load_module
+
+
+@pytest.fixture
+def steps_of(load, tmp_path, monkeypatch):
+    """``steps_of("_states/rollout.py", hosts, ...)``: the module for some hosts and some steps that ran before."""
+
+    def make(path, hosts=None, running=None, test=False, jid="1"):
+        (tmp_path / "root").mkdir(exist_ok=True)
+        hosts, folder = hosts or Hosts(), str(tmp_path / "slipway")
+        opts = {"conf_file": "/etc/salt/master", "file_roots": {"base": [str(tmp_path / "root")]}}
+        monkeypatch.setattr(asking.salt.client, "get_local_client", lambda conf_file: hosts)
+        module = load(path, test=test, slipway_dir=folder, **opts)
+        module.__running__, module.__orchestration_jid__ = running or {}, jid
+        module.told, module.folder = [], folder
+        told = module.told.append
+        monkeypatch.setattr(rollout_events, "fire", lambda opts, token, *event, **more: told(event))
+        return module
+
+    return make
 
 
 def pytest_unconfigure():

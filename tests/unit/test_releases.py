@@ -905,9 +905,10 @@ class Django:
 
     def __init__(self, module):
         self.asked, self.pending, self.wrong = [], ["shop.0002_price"], None
+        self.examined = {"unsafe": {"shop.0002_price": ["drops a column"]}, "unknown": {"shop.0003_size": "no linter"}}
         module.__salt__ |= {
             "manage.pending_migrations": self.ask,
-            "manage.unsafe_migrations": lambda *question: {"shop.0002_price": ["drops a column"]},
+            "manage.examine": lambda *question: self.examined,
             "manage.check": self.check,
         }
 
@@ -948,6 +949,7 @@ def test_a_preview_tells_what_changes_and_touches_nothing_of_the_app(served, wor
         "requirements": {"h11": ["1.0", "2.0"], "loop": ["", "1.0"]},
         "migrations": ["shop.0002_price"],
         "unsafe": {"shop.0002_price": ["drops a column"]},
+        "unexamined": {"shop.0003_size": "no linter"},
         "unknown": "",
         "problem": "",
     }

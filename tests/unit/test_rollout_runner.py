@@ -7,6 +7,7 @@ from unittest.mock import create_autospec
 import pytest
 from salt.exceptions import CommandExecutionError
 
+import asking
 import ledger_file
 
 ADDRESS = "10.0.0."
@@ -21,6 +22,7 @@ FOUND = {
     "requirements": {"celery": ["", "5.4"], "django": ["5.2.1", "5.2.3"], "six": ["1.17", ""]},
     "migrations": ["catalogue.0003_origin", "catalogue.0004_x"],
     "unsafe": {"catalogue.0004_x": ["drops a column"]},
+    "unexamined": {},
     "unknown": "",
     "problem": "",
 }
@@ -29,9 +31,9 @@ FOUND = {
 @pytest.fixture
 def plan(load, monkeypatch, tmp_path):
     def make(hosts, answer=None, app="shop", revision="v2", holders=None, people=False, preview=None, out="", **keys):
-        module = load("_runners/rollout.py", slipway_dir=str(tmp_path), output=out)
+        module = load("_runners/rollout.py", slipway_dir=str(tmp_path), conf_file="/etc/salt/master", output=out)
         allow_unsafe = keys.pop("allow_unsafe", "")
-        module.ANSWERS = 0.1
+        monkeypatch.setattr(asking, "BRIEFLY", 0.1)
         addressed = enumerate(hosts.items(), 10)
         inventory = {name: {"address": f"{ADDRESS}{number}", "roles": roles} for number, (name, roles) in addressed}
         pillar = {"hosts": inventory, "apps": {"shop": {**APP, **keys}}}
@@ -39,6 +41,12 @@ def plan(load, monkeypatch, tmp_path):
         answer = answer or {"ret": {"id": COMMIT[:12], "commit": COMMIT}, "retcode": 0}
 
         class Client:
+            def __enter__(self):
+                return self
+
+            def __exit__(self, *_):
+                pass
+
             def run_job(self, tgt, fun, tgt_type):
                 assert fun == "fronts.holder"
                 return {"jid": "1"}
@@ -46,18 +54,18 @@ def plan(load, monkeypatch, tmp_path):
             def get_cache_returns(self, jid):
                 return {host: {"ret": holder} for host, holder in (holders or {}).items()}
 
-            def cmd(self, tgt, fun, arg, tgt_type, full_return, kwarg):
-                assert (tgt, arg, tgt_type) == (["web1"], [], "list")
+            def cmd_iter(self, tgt, fun, arg, tgt_type, kwarg, expect_minions):
+                assert (tgt, arg, tgt_type, expect_minions) == (["web1"], [], "list", True)
                 make.asked.append(fun)
                 if fun == "releases.preview":
                     kwarg["django"]["variables"]["SECRETS_FILE"]
                     del kwarg["django"]
                     signature(load("_modules/releases.py").preview).bind(**kwarg, django={})
-                    return {"web1": preview or {"ret": FOUND, "retcode": 0}}
+                    return [{"web1": preview or {"ret": FOUND, "retcode": 0}}]
                 assert (fun, kwarg["revision"]) == ("releases.resolve", revision or "v1")
-                return {"web1": answer} if answer != "silence" else {}
+                return [{"web1": answer if answer != "silence" else {"failed": True}}]
 
-        monkeypatch.setattr(module.salt.client, "get_local_client", lambda mopts: Client())
+        monkeypatch.setattr(asking.salt.client, "get_local_client", lambda conf_file: Client())
         make.module, make.asked = module, []
         return module.plan(app, revision) if people else module.way_forth(app, revision, allow_unsafe)
 
@@ -194,7 +202,8 @@ def test_the_plan_is_data_for_programs(plan):
 
 
 def test_without_migrations_no_dump_is_planned(plan):
-    shown = plan(HOSTS, people=True, preview={"ret": {**FOUND, "migrations": [], "requirements": {}}, "retcode": 0})
+    found = {**FOUND, "migrations": [], "unsafe": {}, "requirements": {}}
+    shown = plan(HOSTS, people=True, preview={"ret": found, "retcode": 0})
     words = {key: shown["data"][key] for key in ("migrations", "dump", "requirements", "way back")}
     assert words == {
         "migrations": "none",
@@ -202,6 +211,12 @@ def test_without_migrations_no_dump_is_planned(plan):
         "requirements": "as they are",
         "way back": "none: nothing is deployed yet",
     }
+
+
+def test_a_migration_that_nobody_could_examine_is_named_with_the_reason(plan):
+    found = {**FOUND, "migrations": ["shop.0002"], "unsafe": {}, "unexamined": {"shop.0002": "no linter"}}
+    shown = plan(HOSTS, people=True, preview={"ret": found, "retcode": 0})["data"]
+    assert shown["migrations"] == "shop.0002 (not examined: no linter)"
 
 
 def test_what_is_not_known_yet_is_said_with_the_reason(plan):
@@ -236,14 +251,14 @@ def test_a_plan_of_what_cannot_be_resolved_asks_no_further(plan):
     assert plan.asked == ["releases.resolve"]
 
 
-def test_five_thousand_hosts_are_planned_in_a_moment_and_not_listed(plan):
+def test_five_thousand_hosts_are_planned_in_a_moment_and_not_listed(plan, monkeypatch):
     hosts = [f"web{number}" for number in range(1, 5001)]
     inventory = {name: {"address": f"10.1.{n // 250}.{n % 250 + 1}", "roles": ["app"]} for n, name in enumerate(hosts)}
     plan(HOSTS)
     pillar = {"hosts": inventory, "apps": {"shop": {**APP, "hosts": hosts, "database": "none"}}}
     pillar["apps"]["shop"]["rollout"] = {"canary": hosts[::500], "wave": "25%", "between": 60}
     plan.module.__salt__ = {"pillar.show_pillar": lambda: pillar}
-    plan.module.ANSWERS = 0
+    monkeypatch.setattr(asking, "BRIEFLY", 0)
     began = time.process_time()
     planned = plan.module.way_forth("shop", "v2")
     # 0.1 s where this was written; what is quadratic takes tens of seconds.
@@ -265,13 +280,14 @@ def runner(load, tmp_path, monkeypatch):
     ledger_file.succeed(tmp_path, "shop", {"stage": 1.25, "activate-1": 6.5})
 
     def make(answers):
-        module = load("_runners/rollout.py", slipway_dir=str(tmp_path))
+        module = load("_runners/rollout.py", slipway_dir=str(tmp_path), conf_file="/etc/salt/master")
         hosts = {f"web{n}": {"address": f"{ADDRESS}{n}", "roles": ["app"]} for n in (1, 2, 3)}
         pillar = {"hosts": hosts, "apps": {"shop": {**APP, "database": "none"}}}
         module.__salt__ = {"pillar.show_pillar": lambda: pillar}
-        client = create_autospec(module.salt.client.LocalClient, instance=True)
-        client.cmd.return_value = answers
-        monkeypatch.setattr(module.salt.client, "get_local_client", lambda mopts: client)
+        client = create_autospec(asking.salt.client.LocalClient, instance=True)
+        client.__enter__.return_value = client
+        client.cmd_iter.return_value = [{host: answer} for host, answer in answers.items()]
+        monkeypatch.setattr(asking.salt.client, "get_local_client", lambda conf_file: client)
         return module
 
     return make
@@ -342,7 +358,7 @@ def test_a_way_back_over_unsafe_or_unexamined_migrations_names_them_and_wants_a_
 
 def test_hosts_are_provisioned_once_databases_first(plan, load):
     plan(HOSTS)
-    module = load("_runners/rollout.py")
+    module = load("_runners/rollout.py", conf_file="/etc/salt/master")
     hosts = {"all1": ["app", "database"], "web2": ["app"], "lb1": ["balancer"]}
     inventory = {name: {"address": f"{ADDRESS}{n}", "roles": roles} for n, (name, roles) in enumerate(hosts.items(), 1)}
     module.__salt__ = {"pillar.show_pillar": lambda: {"hosts": inventory, "apps": {"shop": APP}}}

@@ -1,88 +1,21 @@
 """The master's own steps of an orchestration, against hosts that answer what the test says."""
 
 import pytest
+from orchestration import BLUE, GREEN, UNSAFE, V1, Hosts, deployed, hook, hosts_with_hooks, in_progress, on_hosts, step
 
+import asking
 import ledger_file
 import lock_file
 import notices
 import state_result
 
-V1 = {"id": "1a2b3c4d5e6f", "commit": "1a2b3c4d5e6f" + "0" * 28, "revision": "v1"}
-BLUE, GREEN = {"slot": "blue", "release": "old"}, {"slot": "green", "release": "new"}
-
-
-class Hosts:
-    """A double of ``saltutil.cmd``: ``answers[function]`` is what every host returns, or a function of the host."""
-
-    def __init__(self, **answers):
-        self.answers = {"saltutil.refresh_pillar": True, **{key.replace("_", ".", 1): answers[key] for key in answers}}
-        self.asked = []
-
-    def cmd(self, tgt, fun, tgt_type, arg, kwarg, expect_minions):
-        self.told = kwarg
-        assert tgt_type == "list"
-        assert expect_minions is True
-        self.asked.append((fun, tuple(tgt), *arg))
-        answer = self.answers[fun]
-        return {host: self.shape(answer(host) if callable(answer) else answer) for host in tgt}
-
-    @staticmethod
-    def shape(returned):
-        if returned is None:
-            return {"failed": True}
-        if isinstance(returned, Exception):
-            return {"ret": f"ERROR: {returned}", "retcode": 1}
-        return {"ret": returned, "retcode": 0}
-
 
 @pytest.fixture
-def rollout(load, tmp_path):
-    """The module for some hosts and some steps that ran before."""
-
+def rollout(steps_of):
     def make(hosts=None, running=None, test=False, jid="1"):
-        (tmp_path / "root").mkdir(exist_ok=True)
-        hosts = hosts or Hosts()
-        roots = {"base": [str(tmp_path / "root")]}
-        folder = str(tmp_path / "slipway")
-        module = load(
-            "_states/rollout.py", salt={"saltutil.cmd": hosts.cmd}, test=test, slipway_dir=folder, file_roots=roots
-        )
-        module.__running__, module.__orchestration_jid__ = running or {}, jid
-        module.told = []
-        module.rollout_events.fire = lambda opts, token, *told, **more: module.told.append(told)
-        module.folder = folder
-        return module
+        return steps_of("_states/rollout.py", hosts, running, test, jid)
 
     return make
-
-
-def step(number, name, result=True, changes=None, comment="", ran=True):
-    return {
-        f"salt_|-{name}_|-{name}_|-state": {
-            "__id__": name,
-            "__run_num__": number,
-            "__state_ran__": ran,
-            "result": result,
-            "changes": changes or {},
-            "comment": comment,
-            "duration": 1500.0,
-        }
-    }
-
-
-def on_hosts(**comments):
-    """The changes of a step that failed on hosts, for these reasons."""
-    return {"out": "highstate", "ret": {host: step(0, "shop-web", False, {}, why) for host, why in comments.items()}}
-
-
-def empty_digest(host):
-    return "e3b0c44298fc1c14"
-
-
-def in_progress(module, before):
-    lock_file.acquire(module.folder, "shop", "1", "ann", "deploy v1", 60)
-    attempt = {"token": "1", "who": "ann", "started": ledger_file.now(), "release": V1, "before": before}
-    ledger_file.begin(module.folder, "shop", attempt)
 
 
 def test_a_plan_with_problems_fails_with_all_of_them(rollout):
@@ -158,117 +91,6 @@ def test_in_test_mode_no_lock_is_taken(rollout):
     assert lock_file.show(module.folder, "shop") == {}
 
 
-def test_hosts_that_are_silent_are_all_named(rollout):
-    module = rollout(Hosts(saltutil_refresh_pillar=lambda host: None if host != "web1" else True))
-    ret = module.ready("preflight", "shop", ["web1", "web2"], ["db1"], V1)
-    assert (ret["result"], ret["comment"]) == (False, "web2: it does not answer\ndb1: it does not answer")
-
-
-def test_what_each_host_serves_is_noted_before_anything_changes(rollout):
-    report = {"time": 0, "problems": [], "serving": BLUE}
-    module = rollout(Hosts(preflight_modules=empty_digest, preflight_report=report))
-    module.CLOCK_SKEW = float("inf")
-    ret = module.ready("preflight", "shop", ["web1"], ["db1"], V1)
-    assert (ret["result"], ret["changes"]) == (True, {})
-    assert ledger_file.read(module.folder, "shop")["in_progress"]["before"] == {"web1": BLUE}
-
-
-def test_hosts_with_other_modules_are_synced(rollout):
-    synced = []
-    hosts = Hosts(
-        preflight_modules=lambda host: "e3b0c44298fc1c14" if host != "web2" or synced else "old",
-        preflight_report={"time": 0, "problems": [], "serving": BLUE},
-        saltutil_sync_all=lambda host: synced.append(host) or {},
-    )
-    module = rollout(hosts)
-    module.CLOCK_SKEW = float("inf")
-    ret = module.ready("preflight", "shop", ["web1", "web2"], [], V1)
-    assert (ret["result"], ret["changes"]) == (True, {"synced": ["web2"]})
-    assert synced == ["web2"]
-
-
-def test_in_test_mode_nothing_is_synced_or_noted(rollout):
-    report = {"time": 0, "problems": [], "serving": BLUE}
-    hosts = Hosts(preflight_modules="old", preflight_report=report)
-    module = rollout(hosts, test=True)
-    module.CLOCK_SKEW = float("inf")
-    ret = module.ready("preflight", "shop", ["web1"], [], V1)
-    assert (ret["result"], ret["changes"]) == (None, {"synced": ["web1"]})
-    assert "saltutil.sync_all" not in {asked[0] for asked in hosts.asked}
-    assert ledger_file.read(module.folder, "shop")["in_progress"] == {}
-
-
-def test_a_dump_that_fails_stops_the_deploy(rollout):
-    hosts = Hosts(manage_pending_migrations=["shop.0002"], databases_dump=RuntimeError("no room"))
-    ret = rollout(hosts).backed_up("backup", "shop", "web1", {}, [{"name": "shop", "host": "db1"}], "before-1")
-    assert (ret["result"], ret["comment"]) == (False, "db1: no room")
-
-
-def test_an_app_without_a_database_of_ours_is_not_asked(rollout):
-    hosts = Hosts()
-    assert rollout(hosts).backed_up("backup", "shop", "web1", {}, [], "before-1")["result"] is True
-    assert hosts.asked == []
-
-
-QUESTIONS = {"python": "/srv/shop/releases/1a2b/.venv/bin/python", "settings": "shop.settings"}
-UNSAFE = {"shop.0002": ["DROP_COLUMN: a", "NOT_NULL: b"], "shop.0003": ["c"]}
-
-
-def examine(rollout, unsafe=(), unknown=(), allow_unsafe=False, test=False, staged=True):
-    hosts = Hosts(manage_examine={"unsafe": dict(unsafe), "unknown": dict(unknown)}, file_file_exists=staged)
-    ret = rollout(hosts, test=test).examined("examine", "shop", ["web1"], QUESTIONS, allow_unsafe)
-    return ret, hosts
-
-
-@pytest.mark.parametrize("test", [True, False])
-def test_unsafe_migrations_stop_a_deploy_and_each_is_told_with_its_reasons_and_what_to_do(rollout, test):
-    ret, hosts = examine(rollout, UNSAFE, test=test)
-    assert (ret["result"], ret["changes"]) == (False, {})
-    lines = ret["comment"].splitlines()
-    assert lines[:3] == [
-        "with these migrations the release that is served may fail:",
-        "shop.0002: DROP_COLUMN: a; NOT_NULL: b",
-        "shop.0003: c",
-    ]
-    assert "allow_unsafe: true" in lines[3]
-    assert hosts.asked[-1] == ("manage.examine", ("web1",))
-    assert hosts.told == QUESTIONS
-
-
-@pytest.mark.parametrize(("test", "result"), [(True, None), (False, True)])
-def test_unsafe_migrations_that_are_allowed_are_noted(rollout, test, result):
-    ret, _ = examine(rollout, UNSAFE, allow_unsafe=True, test=test)
-    assert (ret["result"], ret["changes"]) == (result, {"unsafe": UNSAFE})
-    assert ret["comment"].startswith("allowed: shop.0002: DROP_COLUMN: a")
-
-
-@pytest.mark.parametrize("test", [True, False])
-def test_safe_migrations_pass(rollout, test):
-    ret, _ = examine(rollout, test=test)
-    assert (ret["result"], ret["changes"]) == (True, {})
-
-
-@pytest.mark.parametrize(("test", "result"), [(True, None), (False, True)])
-def test_migrations_that_nobody_could_examine_stop_nothing_and_are_noted(rollout, test, result):
-    ret, _ = examine(rollout, unknown={"shop.0002": "it is not installed"}, test=test)
-    assert (ret["result"], ret["changes"]) == (result, {"unsafe": {"shop.0002": ["it is not installed"]}})
-    assert "not examined: shop.0002: it is not installed" in ret["comment"]
-
-
-def test_before_the_release_is_staged_test_mode_leaves_open_what_is_unsafe(rollout):
-    ret, hosts = examine(rollout, UNSAFE, test=True, staged=False)
-    assert (ret["result"], ret["changes"]) == (True, {})
-    assert "will be known when the release is staged" in ret["comment"]
-    assert hosts.asked == [("file.file_exists", ("web1",))]
-
-
-@pytest.mark.parametrize("test", [True, False])
-def test_a_release_that_was_deployed_before_is_not_examined(rollout, test):
-    hosts = Hosts()
-    ret = rollout(hosts, test=test).examined("examine", "shop", [], QUESTIONS)
-    assert (ret["result"], ret["changes"], hosts.asked) == (True, {}, [])
-
-
 @pytest.mark.parametrize("failed", [True, False])
 def test_the_ledger_notes_which_of_the_migrations_that_ran_were_unsafe(rollout, failed):
     migrated = step(0, "shop-migrated", True, {"applied": ["shop.0002", "shop.0004"]})
@@ -297,7 +119,7 @@ class Client:
         pass
 
     def cmd_iter(self, tgt, fun, arg, tgt_type, kwarg, expect_minions):
-        assert (fun, tgt_type, expect_minions) == ("state.sls", "list", True)
+        assert (fun, tgt_type, expect_minions) == ("state.sls" if arg else "state.highstate", "list", True)
         self.asked.append((list(tgt), arg, kwarg))
         answers = self.rounds.pop(0)
         for host in tgt:
@@ -309,11 +131,10 @@ def applied(rollout, monkeypatch):
     """``applied(round, ...)``: the result of the step for web1 and web2, who was asked, and what the bus was told."""
 
     def apply(*rounds, test=False):
-        module, client = rollout(test=test), Client(*rounds)
-        module.__opts__["conf_file"] = "/etc/salt/master"
-        module.BUSY_INTERVAL = 0
-        monkeypatch.setattr(module.salt.client, "get_local_client", lambda conf_file: client)
-        ret = module.applied("stage", "shop", ["web1", "web2"], "app.stage", {"only": "shop"})
+        client = Client(*rounds)
+        module = rollout(client, test=test)
+        monkeypatch.setattr(asking, "BUSY_INTERVAL", 0)
+        ret = module.applied("stage", ["web1", "web2"], "shop", "app.stage", {"only": "shop"})
         return ret, client.asked, module.told
 
     return apply
@@ -328,6 +149,14 @@ def test_a_step_is_applied_to_all_hosts_at_once_and_shows_those_that_changed(app
     assert asked == [(["web1", "web2"], ["app.stage"], {"pillar": {"only": "shop"}, "test": False})]
     assert (ret["result"], ret["comment"]) == (True, "changed: web1")
     assert ret["changes"] == {"out": "highstate", "ret": {"web1": states(staged="release")}}
+
+
+def test_without_an_sls_the_highstate_is_applied_and_a_busy_host_is_waited_for(rollout, monkeypatch):
+    monkeypatch.setattr(asking, "BUSY_INTERVAL", 0)
+    client = Client({"web1": BUSY_HOST}, {"web1": states(installed="nginx")})
+    ret = rollout(client).applied("app-hosts", ["web1"])
+    assert (ret["result"], ret["comment"]) == (True, "changed: web1")
+    assert client.asked[1] == (["web1"], [], {"pillar": {}, "test": False})
 
 
 def test_a_step_that_changes_nothing_has_no_changes(applied):
@@ -449,112 +278,6 @@ def test_a_long_reason_keeps_its_first_line_and_its_end(rollout):
 def test_a_step_that_only_followed_a_failure_is_not_blamed(rollout):
     running = step(1, "stage", False, on_hosts(web1="boom")) | step(2, "migrate", False, ran=False)
     assert "migrate" not in rollout(None, running).finished("finish", [])["comment"]
-
-
-def hook(*commands, host="web1"):
-    return {"host": host, "commands": [list(command) for command in commands], "arguments": dict(RELEASE_ARGUMENTS)}
-
-
-def hosts_with_hooks(**answers):
-    """Hosts on which every command works, except those that the test says otherwise about."""
-    hosts = Hosts(hooks_run=None, **{"state_apply": {}, "manage_pending_migrations": [], **answers})
-    hosts.ran = []
-
-    def cmd(tgt, fun, tgt_type, arg, kwarg, expect_minions):
-        if fun == "hooks.run":
-            hosts.ran.append(kwarg)
-            fails = kwarg["command"][0] == "false"
-            hosts.answers[fun] = RuntimeError("false failed: no") if fails else " ".join(kwarg["command"])
-        return Hosts.cmd(hosts, tgt, fun, tgt_type, arg, kwarg, expect_minions)
-
-    hosts.cmd = cmd
-    return hosts
-
-
-RELEASE_ARGUMENTS = {"folder": "/new", "python": "/new/python", "user": "shop", "variables": {"A": "1"}, "timeout": 600}
-AHEAD = {"hosts": ["web1", "web2"], "pillar": {"only": "shop"}, "questions": {}}
-STAGED = {"out": "highstate", "ret": {"web1": {}}}
-
-
-def deployed(module, release=V1):
-    in_progress(module, {})
-    ledger_file.succeed(module.folder, "shop", {})
-    assert ledger_file.read(module.folder, "shop")["deployed"] == release
-
-
-def test_hooks_run_one_after_the_other_with_the_name_of_who_deploys(rollout):
-    hosts = hosts_with_hooks()
-    ret = rollout(hosts).hooked_before("before-deploy", "shop", V1, hook(["echo", "a"], ["echo", "b"]), **AHEAD)
-    assert (ret["result"], ret["changes"]) == (True, {"ran": ["echo a", "echo b"]})
-    assert ret["comment"] == "web1 ran: echo a; echo b"
-    assert [ran["command"] for ran in hosts.ran] == [["echo", "a"], ["echo", "b"]]
-    assert hosts.ran[0]["variables"]["A"] == "1"
-    assert hosts.ran[0]["variables"]["SLIPWAY_WHO"]
-
-
-def test_in_test_mode_hooks_say_what_they_would_run(rollout):
-    hosts = hosts_with_hooks()
-    ret = rollout(hosts, test=True).hooked_before("before-deploy", "shop", V1, hook(["echo", "a b"]), **AHEAD)
-    assert (ret["result"], ret["changes"]) == (None, {"ran": ["echo 'a b'"]})
-    assert hosts.ran == []
-
-
-def test_a_hook_that_fails_ends_the_step_and_what_ran_before_is_told(rollout):
-    hosts = hosts_with_hooks()
-    commands = hook(["echo", "a"], ["false"], ["echo", "c"])
-    ret = rollout(hosts).hooked_before("before-deploy", "shop", V1, commands, **AHEAD)
-    assert (ret["result"], ret["changes"], ret["comment"]) == (False, {"ran": ["echo a"]}, "web1: false failed: no")
-    assert len(hosts.ran) == 2
-
-
-@pytest.mark.parametrize("test", [True, False])
-def test_an_app_without_hooks_asks_nobody(rollout, test):
-    hosts = Hosts()
-    module = rollout(hosts, test=test)
-    before = module.hooked_before("before-deploy", "shop", V1, hook(), **AHEAD)
-    after = module.hooked_after("after-deploy", "shop", hook())
-    assert [(ret["result"], ret["changes"]) for ret in (before, after)] == [(True, {}), (True, {})]
-    assert hosts.asked == []
-
-
-@pytest.mark.parametrize("test", [True, False])
-def test_no_hook_runs_before_a_deploy_that_changes_nothing(rollout, test):
-    unchanged = {"slot": {"changes": {}, "result": True}}
-    hosts = hosts_with_hooks(state_apply=unchanged)
-    module = rollout(hosts, test=test)
-    deployed(module)
-    ret = module.hooked_before("before-deploy", "shop", V1, hook(["echo", "a"]), **AHEAD)
-    assert (ret["result"], ret["changes"], hosts.ran) == (True, {}, [])
-
-
-@pytest.mark.parametrize(
-    ("running", "answers"),
-    [
-        (step(1, "stage", changes=STAGED), {}),
-        ({}, {"state_apply": lambda host: {"slot": {"changes": {"slot": "green"}, "result": None}}}),
-        ({}, {"state_apply": lambda host: RuntimeError("no such pillar")}),
-        ({}, {"manage_pending_migrations": ["shop.0002"]}),
-    ],
-)
-def test_hooks_run_before_a_deploy_of_what_is_deployed_that_changes_a_host(rollout, running, answers):
-    hosts = hosts_with_hooks(**answers)
-    module = rollout(hosts, running)
-    deployed(module)
-    assert module.hooked_before("before-deploy", "shop", V1, hook(["echo", "a"]), **AHEAD)["changes"]
-
-
-@pytest.mark.parametrize(("test", "result"), [(True, None), (False, True)])
-def test_hooks_run_after_a_deploy_that_was_recorded(rollout, test, result):
-    running = step(1, "record", result=result, changes={"deployed": {}})
-    ret = rollout(hosts_with_hooks(), running, test=test).hooked_after("after-deploy", "shop", hook(["echo", "a"]))
-    assert (ret["result"], ret["changes"]) == (result, {"ran": ["echo a"]})
-
-
-@pytest.mark.parametrize("test", [True, False])
-def test_no_hook_runs_after_a_deploy_that_changed_nothing(rollout, test):
-    hosts = hosts_with_hooks()
-    ret = rollout(hosts, step(1, "record"), test=test).hooked_after("after-deploy", "shop", hook(["echo", "a"]))
-    assert (ret["result"], ret["changes"], hosts.ran) == (True, {}, [])
 
 
 def a_failed_deploy(rollout, before=BLUE):

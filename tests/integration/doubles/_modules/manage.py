@@ -11,8 +11,3 @@ def examine(python, folder, settings, user, variables):
     """As the original; the script tells what is unsafe, and what is unknown."""
     role = __salt__["doubles.act"]("examine", folder=folder)
     return {"unsafe": role.get("unsafe", {}), "unknown": role.get("unknown", {})}
-
-
-def unsafe_migrations(python, folder, settings, user, variables):
-    """As the original."""
-    return examine(python, folder, settings, user, variables)["unsafe"]

@@ -18,5 +18,5 @@ def preview(path, home, current, source, commit, mirror, venvs, requirements, py
     role = __salt__["doubles.act"]("preview")
     if commit == hashlib.sha1(b"broken").hexdigest():
         raise CommandExecutionError("no such package: djangoo")
-    unknown = {"unknown": "", "problem": "", "unsafe": {}}
+    unknown = {"unknown": "", "problem": "", "unsafe": {}, "unexamined": {}}
     return {"requirements": {}, "migrations": [], **unknown, **role.get("found", {})}
