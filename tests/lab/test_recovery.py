@@ -216,10 +216,10 @@ def small_disk(serving_v1):
     wait_for(lambda: serves(site, "web1", site.ledger()["deployed"]["revision"]), 60)
 
 
-# Fills the disk as soon as something new is being made on it.
+# Fills the disk as soon as the minion is at the job that stages.
 FILL = """
-while ! ls -d /srv/shop/releases/.tmp-* /srv/shop/venvs/.tmp-* >/dev/null 2>&1; do :; done
-dd if=/dev/zero of=/srv/shop/fill bs=1M 2>/dev/null || true
+while ! grep --quiet --no-messages app.stage /var/cache/salt/minion/proc/*; do :; done
+dd if=/dev/zero of=/srv/shop/fill bs=1M count=900 2>/dev/null || true
 """
 
 
@@ -228,10 +228,13 @@ def test_a_disk_that_fills_up_while_a_release_is_staged_fails_no_request_and_the
     site = small_disk
     with site.load() as users:
         site.lab.run("web1", ["systemd-run", "--unit=slipway-fill", "--collect", "sh", "-c", FILL])
-        full = site.deploy("v2")
-        served = deployed(site, "v1")
-        refused = site.deploy("v2")
-        site.lab.run("web1", ["rm", "/srv/shop/fill"])
+        try:
+            full = site.deploy("v2")
+            served = deployed(site, "v1")
+            refused = site.deploy("v2")
+        finally:
+            site.lab.run("web1", ["systemctl", "stop", "slipway-fill"], check=False)
+            site.lab.run("web1", ["rm", "--force", "/srv/shop/fill"])
         site.must_deploy("v2")
     assert full.returncode == 1
     assert "No space left on device" in full.stdout
