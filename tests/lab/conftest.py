@@ -139,6 +139,13 @@ def _users(url, options):
     return subprocess.Popen(argv, cwd=TREE, stdout=subprocess.PIPE, text=True)
 
 
+def wait_for(condition, seconds):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"not within {seconds} s"
+        time.sleep(0.5)
+
+
 def by_id(states):
     """Salt's raw state return -> {id: result}; a render error (a list of strings) fails the test that met it."""
     assert isinstance(states, dict), states

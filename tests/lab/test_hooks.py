@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from test_recovery import wait_for
+from conftest import wait_for
 
 URL = "http://127.0.0.1:8099/services/sesame"
 FILES = {hook: f"/srv/shop/media/{hook}" for hook in ("before_deploy", "after_deploy")}

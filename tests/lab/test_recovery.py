@@ -5,18 +5,11 @@ import os
 import time
 
 import pytest
-from conftest import APP_HOSTS, TEST_NET, by_id, changed
+from conftest import APP_HOSTS, TEST_NET, by_id, changed, wait_for
 
 # `make matrix` kills a deploy in each of its phases.
 MATRIX = bool(os.environ.get("SLIPWAY_MATRIX"))
 matrix = pytest.mark.skipif(not MATRIX, reason="make matrix runs it")
-
-
-def wait_for(condition, seconds):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"not within {seconds} s"
-        time.sleep(0.5)
 
 
 def serves(site, host, revision):

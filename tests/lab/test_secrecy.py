@@ -1,10 +1,11 @@
 """No secret is found where it does not belong; no host gets what is not its own."""
 
 import json
+import subprocess
 
 import pytest
 import yaml
-from conftest import HOSTS, TREE
+from conftest import BALANCER, HOSTS, SITE, TREE, wait_for
 
 
 def secret_values():
@@ -43,16 +44,74 @@ def test_no_secret_is_in_a_process_title_or_a_foreign_environment(serving_v1, ho
     assert [value for value in secret_values() if value in titles.stdout] == []
 
 
-def test_no_secret_is_in_the_output_of_a_deploy_nor_on_the_event_bus(serving_v1):
+@pytest.fixture
+def listening(serving_v1):
+    """The master's log at debug level and its event bus go to files, as long as the test runs."""
     site = serving_v1
+    site.lab.run("master", ["sh", "-c", "echo 'log_level_logfile: debug' >/etc/salt/master.d/debug.conf"])
+    site.lab.run("master", ["systemctl", "restart", "salt-master"])
+    wait_for(lambda: site.salt(HOSTS, "test.ping", timeout=5) == dict.fromkeys(HOSTS, True), 60)
     listen = "exec timeout 300 salt-run state.event >/run/events.txt 2>&1 </dev/null"
     site.lab.run("master", ["systemd-run", "--unit=slipway-events", "sh", "-c", listen])
-    outputs = [site.deploy(revision) for revision in ("v2", "broken-migration", "broken-import", "v1")]
+    yield site
     site.lab.run("master", ["systemctl", "stop", "slipway-events"])
+    site.lab.run("master", ["rm", "/etc/salt/master.d/debug.conf"])
+    site.lab.run("master", ["systemctl", "restart", "salt-master"])
+    wait_for(lambda: site.salt(HOSTS, "test.ping", timeout=5) == dict.fromkeys(HOSTS, True), 60)
+
+
+def test_no_secret_is_told_by_deploys_good_or_bad_nor_on_the_event_bus_nor_in_the_masters_log(listening):
+    site = listening
+    outputs = [site.deploy(revision) for revision in ("v2", "broken-migration", "broken-import", "v1")]
     events = site.lab.run("master", ["cat", "/run/events.txt"]).stdout
+    log = site.lab.run("master", ["cat", "/var/log/salt/master"]).stdout
     assert "salt/job/" in events
-    text = events + "".join(done.stdout + done.stderr for done in outputs)
+    assert "[DEBUG   ]" in log
+    text = events + log + "".join(done.stdout + done.stderr for done in outputs)
     assert [value for value in secret_values() if value in text] == []
+
+
+OTHER_PASSWORD = """
+ALTER ROLE shop PASSWORD 'another-one';
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'shop';
+"""
+
+
+def test_no_secret_is_told_when_the_database_refuses_the_password_nor_on_the_error_page(serving_v1):
+    site = serving_v1
+    site.lab.run("db1", ["runuser", "-u", "postgres", "--", "psql", "-v", "ON_ERROR_STOP=1"], input=OTHER_PASSWORD)
+    try:
+        page = subprocess.run(
+            ["curl", "-sS", "--max-time", "10", "-i", "-H", f"Host: {SITE}", f"http://{BALANCER}/"],
+            capture_output=True,
+            text=True,
+        ).stdout
+        refused = site.deploy("v2")
+        log = site.lab.run("web1", ["sh", "-c", "cat /var/log/shop/*"]).stdout
+    finally:
+        # The state compares the verifier with the pillar's password.
+        site.apply("db1")
+    text = page + log + refused.stdout + refused.stderr
+    assert " 500 " in page.splitlines()[0]
+    assert refused.returncode == 1
+    assert "password authentication failed" in text
+    assert [value for value in secret_values() if value in text] == []
+    assert site.health()["release"] == site.commit("v1")
+
+
+@pytest.mark.parametrize("host", ["web1", "db1", "master"])
+def test_no_process_that_holds_a_secret_leaves_its_memory_in_a_file_when_it_crashes(serving_v1, host):
+    holders = "supervisord|gunicorn|salt-minion|salt-master"
+    script = f"for pid in $(pgrep -f '{holders}'); do grep -H 'core file' /proc/$pid/limits; done"
+    limits = serving_v1.lab.run(host, ["sh", "-c", script]).stdout.splitlines()
+    assert limits
+    assert [line for line in limits if line.split()[-3:-1] != ["0", "0"]] == []
+
+
+def test_no_secret_is_in_the_name_of_a_file(serving_v1):
+    for host in ("master", *HOSTS):
+        names = serving_v1.lab.run(host, ["find", "/", "-xdev", "-not", "-path", "/proc/*"], check=False).stdout
+        assert [value for value in secret_values() if value in names] == [], host
 
 
 def test_the_logs_of_a_minion_at_debug_level_hold_no_secret(serving_v1):
