@@ -172,6 +172,7 @@ def _app(name, values, grains):
         releases=_releases(name, paths, values.get("releases", {})),
         paths=paths,
         secrets_file=secrets_file,
+        fallback=app["secrets"]["fallback"],
         config_files=app_spec_web.config_files(web, paths, secrets_file),
         max_body_bytes=_bytes(app["max_body"]),
         slots=app_spec_web.slots(name, app, web, paths, variables),

@@ -281,7 +281,8 @@ class App:
 
     ``secrets``, ``deploy_key`` and ``password`` (of the database's user) are there only where the pillar gives them,
     and are those in use; ``values`` has all that it gives of each (``rotation.Several``), by the pillar's key.
-    ``tls`` has one item on a host that visitors reach by https, none elsewhere.
+    ``fallback`` is how many days a secret is accepted after a newer one came into use. ``tls`` has one item on a host
+    that visitors reach by https, none elsewhere.
     """
 
     name: str
@@ -303,6 +304,7 @@ class App:
     releases: tuple
     paths: Paths
     secrets_file: str
+    fallback: int
     config_files: tuple
     slots: tuple
     web: Web
