@@ -113,10 +113,11 @@ def hosts():
 
 def databases():
     """
-    Return the databases that this host serves: app, name, user, address, port, max_connections, clients, version.
+    Return the databases that this host serves: app, name, user, logins, address, port, max_connections, clients,
+    version.
 
-    ``address`` is what the server listens on, ``clients`` are the addresses of the app's hosts, ``version`` is the
-    distribution's major version of PostgreSQL.
+    ``logins`` are the two roles as which the app logs in by turns, ``address`` is what the server listens on,
+    ``clients`` are the addresses of the app's hosts, ``version`` is the distribution's major version of PostgreSQL.
 
     CLI Example:
 
@@ -131,6 +132,7 @@ def databases():
             "app": database.app,
             "name": database.name,
             "user": database.user,
+            "logins": list(database.logins),
             "address": database.address,
             "port": database.port,
             "max_connections": host.max_connections,

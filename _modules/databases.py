@@ -46,16 +46,28 @@ SESSION = (
 # Terse, because the other forms of an error repeat the statement.
 PSQL_SETTINGS = ("ON_ERROR_STOP=1", "VERBOSITY=terse")
 
+# A role acts as another one that it is a member of, and that it is set to be from the first statement of a session on.
 QUESTIONS = """
 SELECT json_build_object(
-    'login', (SELECT rolcanlogin FROM pg_authid WHERE rolname = {user}),
-    'verifier', (SELECT rolpassword FROM pg_authid WHERE rolname = {user}),
-    'owner', (SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = {name}));
+    'owner', (SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = {name}),
+    'roles', (SELECT json_object_agg(role.rolname, json_build_object(
+        'login', role.rolcanlogin,
+        'verifier', role.rolpassword,
+        'acts_as', (
+            SELECT owner.rolname FROM pg_auth_members JOIN pg_roles owner ON owner.oid = roleid
+            WHERE member = role.oid AND 'role=' || owner.rolname IN (
+                SELECT unnest(setconfig) FROM pg_db_role_setting WHERE setdatabase = 0 AND setrole = role.oid))))
+        FROM pg_authid role WHERE role.rolname IN ({roles})));
 """
 
 ROLE = r"""
 SELECT {create} WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {user}) \gexec
-ALTER ROLE {role} LOGIN PASSWORD {verifier};
+{membership}
+ALTER ROLE {role} {login};
+"""
+MEMBERSHIP = """
+GRANT {owner} TO {role};
+ALTER ROLE {role} SET role = {acts_as};
 """
 
 # C.UTF-8 exists on every Debian and Ubuntu host and sorts the same on all of them, so that a dump can be restored
@@ -79,7 +91,7 @@ def servers():
     What the states need to know of the database server of this host: a list of one, or none if no app uses it.
 
     ``service``, ``folder`` (its configuration), ``address`` and ``port`` to listen on, ``max_connections``, and
-    ``rules``: which ``user`` may come to which ``database`` from which ``address``.
+    ``rules``: which ``users`` may come to which ``database`` from which ``address``.
 
     CLI Example:
 
@@ -105,39 +117,49 @@ def reachable():
         return door.connect_ex(f"{SOCKETS}/.s.PGSQL.{PORT}") == 0
 
 
-def inspect(name, user, password=None):
+def inspect(name, roles=()):
     """
-    What is there of a database and its role: ``role``, ``login`` (it may log in), ``password`` (it is this one),
-    ``owner`` of the database (empty: there is no database).
+    What is there of a database and of some roles: ``owner`` of the database (empty: there is no database), and of each
+    of the ``roles`` that exists ``login`` (it may log in), ``password`` (it is this one), ``acts_as`` (the role as
+    which it does all it does; empty: as itself).
 
-    password
-        A Secret; None leaves that question out.
+    roles
+        Their names; or a dictionary that has the password of each, a Secret, or None to leave that question out.
 
     CLI Example:
 
     .. code-block:: bash
 
-        salt-call databases.inspect shop shop
+        salt-call databases.inspect shop '[shop, shop-2]'
     """
-    found = json.loads(_psql(QUESTIONS.format(name=literal(name), user=literal(user))))
-    return {
-        "role": found["login"] is not None,
-        "login": bool(found["login"]),
-        "password": password is not None and scram.matches(password.reveal(), found["verifier"] or ""),
-        "owner": found["owner"] or "",
-    }
+    passwords = roles if isinstance(roles, dict) else dict.fromkeys(roles)
+    names = ", ".join([literal(role) for role in passwords]) or "NULL"
+    found = json.loads(_psql(QUESTIONS.format(name=literal(name), roles=names)))
+    known = {role: _role(answer, passwords[role]) for role, answer in (found["roles"] or {}).items()}
+    return {"owner": found["owner"] or "", "roles": known}
 
 
-def create_role(user, password):
+def create_role(user, password=None, acts_as=""):
     """
     Make a role that logs in with this password, or give a role that exists the password.
 
     password
-        A Secret, as a state has it; it is no argument for a command line. Only its verifier leaves this process.
+        A Secret, as a state has it; it is no argument for a command line. Only its verifier leaves this process. With
+        None nobody logs in as this role any more; who is connected stays.
+    acts_as
+        A role that exists, as which this one does all it does: what it makes belongs to that one.
     """
     role = identifier(user)
-    verifier = scram.verifier(password.reveal())
-    _psql(ROLE.format(create=literal(f"CREATE ROLE {role}"), user=literal(user), role=role, verifier=literal(verifier)))
+    owner = {"owner": identifier(acts_as), "acts_as": literal(acts_as), "role": role}
+    # The login comes last: nobody gets in as a role that is half made.
+    parts = {
+        "create": literal(f"CREATE ROLE {role}"),
+        "membership": MEMBERSHIP.format(**owner) if acts_as else "",
+        "login": "NOLOGIN PASSWORD NULL",
+    }
+    if password is not None:
+        parts["login"] = f"LOGIN PASSWORD {literal(scram.verifier(password.reveal()))}"
+    _psql(ROLE.format(user=literal(user), role=role, **parts))
 
 
 def create_database(name, user):
@@ -221,6 +243,11 @@ def literal(text):
     return "'" + text.replace("'", "''") + "'"
 
 
+def _role(answer, password):
+    matches = password is not None and scram.matches(password.reveal(), answer["verifier"] or "")
+    return {"login": answer["login"], "password": matches, "acts_as": answer["acts_as"] or ""}
+
+
 def _server(databases):
     first = databases[0]
     return {
@@ -230,7 +257,7 @@ def _server(databases):
         "port": first["port"],
         "max_connections": first["max_connections"],
         "rules": [
-            {"database": database["name"], "user": database["user"], "address": str(ipaddress.ip_network(client))}
+            {"database": database["name"], "users": database["logins"], "address": str(ipaddress.ip_network(client))}
             for database in databases
             for client in database["clients"]
         ],

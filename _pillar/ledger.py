@@ -1,5 +1,6 @@
 """
-What the ledger says is deployed, as the pillar key ``releases``: pull and push follow the same source of truth.
+What the ledger says is deployed, as the pillar key ``releases``, and which values of secrets are in use, as ``in_use``:
+pull and push follow the same source of truth.
 
 .. code-block:: yaml
 
@@ -9,17 +10,43 @@ What the ledger says is deployed, as the pillar key ``releases``: pull and push 
       - ledger: {}
 """
 
+import app_spec
 import ledger_file
 import lock_file
 
 
 def ext_pillar(minion_id, pillar, *args, **kwargs):
     """
-    ``{"releases": {app: {"id", "commit", "revision"}}, "rollouts": {app: id}}``: the keys are always there, so that a
-    host never falls back to the pillar's own revision behind the ledger's back. ``rollouts`` are those of which the
-    process is alive and holds the lock.
+    ``{"releases": {app: {"id", "commit", "revision"}}, "rollouts": {app: id}, "in_use": {app: {secret: {...}}}}``: the
+    keys are always there, so that a host never falls back to the pillar's own revision behind the ledger's back.
+    ``rollouts`` are those of which the process is alive and holds the lock, ``in_use`` has what the host's own apps and
+    databases need to know.
 
     Raises CommandExecutionError if a ledger cannot be read: every state run then stops with the reason.
     """
     folder = ledger_file.folder(__opts__)
-    return {"releases": ledger_file.deployed(folder), "rollouts": lock_file.rollouts(folder)}
+    noted = {app: ledger["in_use"] for app, ledger in ledger_file.ledgers(folder).items() if ledger["in_use"]}
+    return {
+        "releases": ledger_file.deployed(folder),
+        "rollouts": lock_file.rollouts(folder),
+        "in_use": _own(minion_id, pillar, noted) if noted else {},
+    }
+
+
+def _own(host, pillar, noted):
+    """What a host is told: nothing about secrets that it has not got itself."""
+    try:
+        apps = app_spec.load(pillar).apps
+    except app_spec.SpecError:
+        # The host is told by its own states what is wrong.
+        return {}
+    told = {app.name: _about(host, app, noted.get(app.name, {})) for app in apps}
+    return {app: entries for app, entries in told.items() if entries}
+
+
+def _about(host, app, entries):
+    if host in app.hosts:
+        return entries
+    path = app_spec.password_key(app.name)
+    serves = app.database and app.database.host == host and path in entries
+    return {path: entries[path]} if serves else {}

@@ -57,6 +57,20 @@ def rollback(app, to="", keep_migrations=False):
     return _orchestrate("rollback", app, to=to, keep_migrations=keep_migrations)
 
 
+def rotate(app):
+    """
+    Bring the newest value of each secret of an app into use, as ``state.orchestrate orch.rotate`` does; all else as
+    ``deploy``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run rollout.rotate shop
+    """
+    return _orchestrate("rotate", app)
+
+
 def lock(app, reason, seconds=3600):
     """
     Keep everybody from deploying an app until ``unlock``, or for a time; returns a sentence.

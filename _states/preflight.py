@@ -195,7 +195,7 @@ def _left_behind(abandoned):
     if not abandoned:
         return ""
     what, who = ledger_file.title(abandoned["release"]), abandoned["who"]
-    return f"; a deploy of {what} by {who} at {abandoned['started']} never ended"
+    return f"; a rollout of {what} by {who} at {abandoned['started']} never ended"
 
 
 def _reasons(migrations):

@@ -168,7 +168,7 @@ def recorded(name, app, hosts, release, result=ledger_file.DEPLOYED):
     changes = {"deployed": {"old": deployed, "new": release}}
     if __opts__["test"]:
         return state_result.would(name, changes, f"{ledger_file.title(release)} would be recorded")
-    _must_hold(app)
+    lock_file.must_hold(_folder(), app, __orchestration_jid__)
     ledger_file.succeed(_folder(), app, result=result, **steps.notes(__running__))
     # One that does not hear this learns it from the ledger.
     asking.ask(__opts__, hosts, "slots.settle", app)
@@ -222,11 +222,6 @@ def _applied(name, returned, reasons):
         error.changes = changes
         raise error
     return state_result.made(name, changes, f"changed: {', '.join(changed) or 'no host'}", __opts__["test"])
-
-
-def _must_hold(app):
-    if not lock_file.is_held(_folder(), app, __orchestration_jid__):
-        raise CommandExecutionError(f"the lock of {app} expired and is not ours any more: nothing was recorded")
 
 
 def _ended(apps, hosts, hook):

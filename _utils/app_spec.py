@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 import app_spec_checks
 import app_spec_web
+import rotation
 import waves
 from app_spec_classes import (
     MASK,
@@ -27,6 +28,7 @@ from app_spec_classes import (
     Release,
     Rollout,
     Secret,
+    Secrets,
     Source,
     SpecError,
     Tls,
@@ -37,6 +39,10 @@ from app_spec_classes import (
 AS_TYPED = ("user", "settings", "wsgi", "server", "process_manager", "environment", "python", "requirements", "keep")
 AS_TYPED += ("keep_warm", "revision", "static_url", "media_url", "max_body", "config")
 POSTGRESQL_PORT = 5432
+# The secret that does not go into the app's file.
+DEPLOY_KEY = "deploy_key"
+# The second login of a database's user: no name of another user can have this ending.
+SECOND = "-2"
 # Where this host's own probes come from: a release is watched during maintenance too.
 LOOPBACK = "127.0.0.1"
 # The PostgreSQL of each distribution we run on: packages.debian.org and packages.ubuntu.com, package "postgresql".
@@ -77,7 +83,7 @@ def plain(app):
     """
     shown = _plain(app)
     secrets = shown.pop("secrets")
-    del shown["password"], shown["deploy_key"]
+    del shown["password"], shown["deploy_key"], shown["values"]
     databases = [shown["database"]] if app.database else []
     return {**shown, "secret_keys": sorted(secrets), "database": shown["database"] or {}, "databases": databases}
 
@@ -94,11 +100,32 @@ def database_password(app):
     return app.password
 
 
+def database_logins(app):
+    """
+    Return ``{role: Secret}`` of the logins of the app's database, ``None`` for one that must not get in; one that is
+    not there stays as it is. ``SpecError`` if this host has no password.
+    """
+    database_password(app)
+    passwords = app.values[password_key(app.name)].logins()
+    return {app.database.logins[number - 1]: password for number, password in passwords.items()}
+
+
+def secret_key(name, key):
+    """Return the pillar's key, as typed, of a secret of an app."""
+    return f"secrets:{name}:{key}"
+
+
+def password_key(name):
+    """Return the pillar's key, as typed, of the password of an app's database."""
+    return f"passwords:database:{name}"
+
+
 def secret_values(app):
     """
     Return what the app's secrets file holds, in clear. Only ``_states/secrets.py`` may ask.
 
-    The pillar's ``config``, ALLOWED_HOSTS (the domains), DATABASE_URL (the password escaped for a URL) and the secrets.
+    The pillar's ``config``, ALLOWED_HOSTS (the domains), DATABASE_URL (the password escaped for a URL) and the secrets,
+    with ``<KEY>_FALLBACKS``, a list, where another value of one is accepted too.
     """
     values = {**app.config, "ALLOWED_HOSTS": list(app.domains)}
     if app.database:
@@ -133,12 +160,11 @@ def _app(name, values, grains):
     secrets_file = f"{paths.etc}/secrets.{app['secrets']['format']}"
     variables = _variables(app, paths, secrets_file)
     web = app_spec_web.web(name, app, values, grains, paths)
-    secrets = {key: Secret(value) for key, value in values["secrets"].get(name, {}).items()}
-    deploy_key = secrets.pop("deploy_key", None)
-    password = values["passwords"]["database"].get(name)
+    held = _held(name, values)
+    key, password = (held.get(path) for path in (secret_key(name, DEPLOY_KEY), password_key(name)))
     return App(
         name=name,
-        **{key: app[key] for key in AS_TYPED},
+        **{key: app[key] for key in AS_TYPED} | _impatience(name, values),
         group=app["user"],
         domains=tuple(app["domains"]),
         hosts=tuple(app["hosts"]),
@@ -146,6 +172,7 @@ def _app(name, values, grains):
         releases=_releases(name, paths, values.get("releases", {})),
         paths=paths,
         secrets_file=secrets_file,
+        fallback=app["secrets"]["fallback"],
         config_files=app_spec_web.config_files(web, paths, secrets_file),
         max_body_bytes=_bytes(app["max_body"]),
         slots=app_spec_web.slots(name, app, web, paths, variables),
@@ -156,11 +183,41 @@ def _app(name, values, grains):
         hooks=_hooks(app["hooks"]),
         tls=_tls(app, values["hosts"], grains.get("id")),
         maintenance=_maintenance(app["maintenance"], paths, values["allow"]),
-        database=_database(name, app, values),
-        secrets=secrets,
-        deploy_key=deploy_key,
-        password=None if password is None else Secret(password),
+        database=_database(name, app, values, password),
+        secrets=_secrets(name, values["secrets"].get(name, {}), held, app["secrets"]["fallback"]),
+        deploy_key=key and key.current,
+        password=password and password.current,
+        values=held,
     )
+
+
+def _held(name, values):
+    """``{key as typed: all that the pillar gives of it}`` of the secrets and the password of an app."""
+    given = {secret_key(name, key): value for key, value in values["secrets"].get(name, {}).items()}
+    if name in values["passwords"]["database"]:
+        given[password_key(name)] = values["passwords"]["database"][name]
+    noted, newest = values["in_use"].get(name, {}), values.get("newest") == name
+    return {path: _several(path, value, noted.get(path, {}), newest) for path, value in given.items()}
+
+
+def _several(path, value, noted, newest):
+    listed = value if isinstance(value, (list, tuple)) else [value]
+    return rotation.Several(path, tuple(Secret(item) for item in listed), noted, newest)
+
+
+def _secrets(name, keys, held, days):
+    """What of the secrets goes into the file: each value in use, and the others that are accepted."""
+    found = {}
+    for key in keys:
+        several = held[secret_key(name, key)]
+        accepted = {f"{key}_FALLBACKS": Secrets(others) for others in [several.others(days)] if others}
+        found |= {} if key == DEPLOY_KEY else {key: several.current, **accepted}
+    return found
+
+
+def _impatience(name, values):
+    """While an app changes to its newest secrets no slot is kept warm that has the old ones."""
+    return {"keep_warm": 0} if values.get("newest") == name else {}
 
 
 def _variables(app, paths, secrets_file):
@@ -249,10 +306,12 @@ def _maintenance(maintenance, paths, allow):
     )
 
 
-def _database(name, app, values):
+def _database(name, app, values, password):
+    """``password``: the values of it, ``None`` on a host that has none."""
     if app["database"] == "none":
         return None
     database, hosts = app["database"], values["hosts"]
+    logins = (database["user"], database["user"] + SECOND)
     return Database(
         app=name,
         engine="postgresql",
@@ -261,11 +320,13 @@ def _database(name, app, values):
         port=POSTGRESQL_PORT,
         name=database["name"],
         user=database["user"],
+        login=logins[password.login() - 1] if password else database["user"],
+        logins=logins,
         clients=tuple(hosts[host]["address"] for host in app["hosts"]),
     )
 
 
 def _database_url(database, password):
     address = f"[{database.address}]" if ":" in database.address else database.address
-    login = f"{database.user}:{urllib.parse.quote(password, safe='')}"
+    login = f"{database.login}:{urllib.parse.quote(password, safe='')}"
     return f"{database.engine}://{login}@{address}:{database.port}/{database.name}"

@@ -54,8 +54,9 @@ def settle(pillar, id=None):
         _complete(name, app)
         _agreement(name, app, values.get("secrets", {}).get(name, {}), problems)
     _strangers(values, pillar.get("apps"), problems)
-    if "only" in values and values["only"] not in apps:
-        problems.append(f"only: no app has the name {values['only']!r}: {suggestion(values['only'], list(apps))}")
+    for key in ("only", "newest"):
+        if key in values and values[key] not in apps:
+            problems.append(f"{key}: no app has the name {values[key]!r}: {suggestion(values[key], list(apps))}")
     if "hosts" in values:
         _addresses(values["hosts"], problems)
         for name, app in apps.items():
@@ -269,6 +270,8 @@ def _file_keys(path, name, app, secrets, problems):
     own = {"ALLOWED_HOSTS": "domains"}
     if app.get("database") != "none":
         own["DATABASE_URL"] = "database and passwords:database"
+    several = [key for key, value in secrets.items() if isinstance(value, (list, tuple))]
+    own |= {f"{key}_FALLBACKS": f"secrets:{name}:{key}" for key in several}
     for where, keys in ((f"{path}:config", config), (f"secrets:{name}", secrets)):
         problems += [f"{where}:{key}: is made from {own[key]}: leave it out" for key in own if key in keys]
     problems += [f"{path}:config:{key}: is in secrets:{name} too: keep one of them" for key in config if key in secrets]

@@ -48,6 +48,16 @@ class Secret(str):
         return str, (MASK,)
 
 
+class Secrets(tuple):
+    """Several secrets, which are revealed together."""
+
+    __slots__ = ()
+
+    def reveal(self):
+        """Return the list of their values, as ``Secret.reveal`` does."""
+        return [secret.reveal() for secret in self]
+
+
 @dataclasses.dataclass(frozen=True)
 class Host:
     """A machine of the inventory; its name is its minion id."""
@@ -246,7 +256,11 @@ class Maintenance:
 
 @dataclasses.dataclass(frozen=True)
 class Database:
-    """The database of an app; ``clients`` are the addresses that may connect to it."""
+    """
+    The database of an app; ``clients`` are the addresses that may connect to it.
+
+    ``user`` owns it. The app logs in as ``login``, one of the two ``logins``, which take turns as the password changes.
+    """
 
     app: str
     engine: str
@@ -255,6 +269,8 @@ class Database:
     port: int
     name: str
     user: str
+    login: str
+    logins: tuple
     clients: tuple
 
 
@@ -263,8 +279,10 @@ class App:
     """
     One Django project that we deploy, with everything about it decided.
 
-    ``secrets``, ``deploy_key`` and ``password`` (of the database's user) are there only where the pillar gives them.
-    ``tls`` has one item on a host that visitors reach by https, none elsewhere.
+    ``secrets``, ``deploy_key`` and ``password`` (of the database's user) are there only where the pillar gives them,
+    and are those in use; ``values`` has all that it gives of each (``rotation.Several``), by the pillar's key.
+    ``fallback`` is how many days a secret is accepted after a newer one came into use. ``tls`` has one item on a host
+    that visitors reach by https, none elsewhere.
     """
 
     name: str
@@ -286,6 +304,7 @@ class App:
     releases: tuple
     paths: Paths
     secrets_file: str
+    fallback: int
     config_files: tuple
     slots: tuple
     web: Web
@@ -304,6 +323,7 @@ class App:
     secrets: Mapping
     deploy_key: Secret | None
     password: Secret | None
+    values: Mapping
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,11 +17,13 @@ from app_spec_kinds import (
     is_json,
     is_mapping,
     is_status,
+    is_time,
     is_variable,
     listing,
     mapping,
     number,
     seconds,
+    several,
     table,
     text,
 )
@@ -71,9 +73,10 @@ USER = text(
 )  # fmt: skip
 HOST_NAME = text("name of a host", r"[A-Za-z0-9][\w.-]{0,252}", "write the minion's id: letters, digits, . _ and -")
 VARIABLE_NAME = text("name of a variable", r"[A-Za-z_]\w{0,63}", "letters, digits and _, no digit first")
+# PostgreSQL's names have 63 characters; two of them are for the second login of the database's user.
 DATABASE_NAME = text(
-    "name in the database", r"(?!(postgres|template[01])$|pg_)[a-z_][a-z0-9_]{0,62}",
-    "small letters, digits and _, at most 63 of them, no name of PostgreSQL's own",
+    "name in the database", r"(?!(postgres|template[01])$|pg_)[a-z_][a-z0-9_]{0,60}",
+    "small letters, digits and _, at most 61 of them, no name of PostgreSQL's own",
 )  # fmt: skip
 ADDRESS = Kind("IP address", is_address, "write the address at which the other hosts reach this one, as 10.0.0.11")
 VISITOR = Kind("IP address", is_address, "write each visitor's address alone, as 203.0.113.7: no name, no network")
@@ -84,6 +87,9 @@ COMMAND = Kind(
 )
 URL_PATH = text(
     "path of a URL", r"(/\w[\w.-]*)+/", "write it as /static/: letters, digits, . _ - and a / at both ends"
+)  # fmt: skip
+SECRET_PATH = text(
+    "key of a secret", r"(secrets|passwords)(:[\w-]+){2}", "write it as secrets:shop:SECRET_KEY"
 )  # fmt: skip
 SECRET = text("text", r"[^\x00\ud800-\udfff]+", "write a text that is not empty, in quotes", 65536, hidden=True)
 PASSWORD = text(
@@ -313,6 +319,13 @@ SECRETS_FILE = (
         "json",
         "The format of the app's secrets file, `/etc/<app>/secrets.<format>`: `json`.",
     ),
+    Key(
+        "fallback",
+        number("days", 0, 365),
+        14,
+        "How long after a [rotation](rotate.md) the old value of a secret is still accepted, in `<KEY>_FALLBACKS`: two"
+        " weeks, as Django's SESSION_COOKIE_AGE.",
+    ),
 )
 
 APP = (
@@ -518,9 +531,37 @@ RELEASE = (
 PASSWORDS = (
     Key(
         "database",
-        mapping(APP_NAME, PASSWORD, "mapping of apps to texts", hidden=True),
+        mapping(APP_NAME, several(PASSWORD), "mapping of apps to texts", hidden=True),
         {},
-        "The password of each app's database user, on the app's hosts and the database's.",
+        "The password of each app's database user, on the app's hosts and the database's. While it is"
+        " [rotated](rotate.md) a list, the new one first.",
+    ),
+)
+
+IN_USE = (
+    Key(
+        "value",
+        text("fingerprint", r"[0-9a-f]{8}", "write its 8 digits"),
+        REQUIRED,
+        "Digits by which the value in use can be told from the others.",
+    ),
+    Key(
+        "since",
+        Kind("time", is_time, "write it as 2026-11-25T18:41:17+00:00"),
+        REQUIRED,
+        "When all hosts used it.",
+    ),
+    Key(
+        "login",
+        number("number", 1, 2),
+        1,
+        "For a database's password: which of the two logins goes with it.",
+    ),
+    Key(
+        "overlap",
+        Kind("true or false", lambda value: isinstance(value, bool), "write true or false"),
+        False,
+        "For a database's password: whether the other login may still be in use.",
     ),
 )
 
@@ -551,13 +592,14 @@ PILLAR = (
         "secrets",
         mapping(
             APP_NAME,
-            mapping(VARIABLE_NAME, SECRET, "mapping of names to texts", hidden=True),
+            mapping(VARIABLE_NAME, several(SECRET), "mapping of names to texts", hidden=True),
             "mapping of apps",
             hidden=True,
         ),
         {},
         "For each app the values that go into its secrets file, on the app's hosts only. `deploy_key`, an SSH key to"
-        " fetch the source with, goes to `/etc/<app>/deploy_key` instead.",
+        " fetch the source with, goes to `/etc/<app>/deploy_key` instead. While one is [rotated](rotate.md) it is a"
+        " list, the new value first.",
     ),
     Key("passwords", table(*PASSWORDS, hidden=True), {}, "Passwords that two hosts must know; see below."),
     Key(
@@ -572,6 +614,19 @@ PILLAR = (
         {},
         "The releases that deploys are bringing to hosts at this moment, as the master's ledger gives them: a highstate"
         " leaves those apps alone.",
+    ),
+    Key(
+        "in_use",
+        mapping(APP_NAME, mapping(SECRET_PATH, table(*IN_USE), "mapping of secrets"), "mapping of apps"),
+        {},
+        "Which values of secrets that were rotated are in use, as the master's ledger gives them. Without an entry the"
+        " last one of several is.",
+    ),
+    Key(
+        "newest",
+        APP_NAME,
+        Derived("what `in_use` says"),
+        "The one app of which the newest values are in use whatever `in_use` says: `orch.rotate` passes it along.",
     ),
     Key(
         "only",

@@ -10,6 +10,7 @@ import json
 import re
 import shlex
 from collections.abc import Callable, Mapping
+from datetime import datetime
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +86,17 @@ def either(one, other):
     )
 
 
+def several(kind):
+    """A secret value of a kind, or a list of several while it is rotated. Nothing of them is in a message."""
+
+    def fits(value):
+        values = value if isinstance(value, (list, tuple)) else [value]
+        return bool(values) and all(map(kind.fits, values)) and len(set(values)) == len(values)
+
+    fix = f"{kind.fix}; while it is rotated a list, [new, old], of values that differ"
+    return Kind(f"{kind.words}, or list of them", fits, fix, hidden=True)
+
+
 def mapping(names, items, words, fix="write `name: value` lines", hidden=False):
     """A mapping from names of the operator's own to ``items``."""
     return Kind(words, is_mapping, fix, names=names, items=items, hidden=hidden)
@@ -149,6 +161,14 @@ def is_json(value):
     except (TypeError, ValueError, RecursionError):
         return False
     return True
+
+
+def is_time(value):
+    """A moment with its time zone, as ledgers have it."""
+    try:
+        return isinstance(value, str) and datetime.fromisoformat(value).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def seconds(lowest, highest):

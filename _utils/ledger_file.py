@@ -4,11 +4,14 @@ The ledger of an app, a JSON file on the master: what is deployed, what is being
     {"deployed":    {"id": ..., "commit": ..., "revision": ...}            {} before a first deploy
      "in_progress": {"token": ..., "who": ..., "started": ..., "release": {...}, "before": {host: {"slot", "release"}}}
      "history":     [{"id", "commit", "revision", "who", "started", "finished", "result", "reason", "phases",
-                      "applied", "unsafe"}, ...]}
+                      "applied", "unsafe"}, ...]
+     "in_use":      {"secrets:shop:SECRET_KEY": {"value", "since"},
+                     "passwords:database:shop": {"value", "since", "login", "overlap"}}}
 
 ``before`` is what a failed deploy goes back to, ``applied`` are the migrations that ran, ``unsafe`` those of them with
 which an older release may fail, ``{migration: [reason, ...]}``; it is absent where nobody examined them. ``result`` is
-one of the three words below. Only the one who holds the app's lock writes.
+one of the words below. ``in_use`` has what was rotated: the fingerprint of the value in use (``rotation.fingerprint``)
+and since when; as the pillar key of that name (``app_spec_keys.IN_USE``). Only the one who holds the app's lock writes.
 """
 
 import getpass
@@ -29,11 +32,13 @@ FOLDER = "/var/lib/slipway"
 HISTORY = 50
 
 # What became of an attempt.
-DEPLOYED, ROLLED_BACK, FAILED = "deployed", "rolled back", "failed"
+DEPLOYED, ROLLED_BACK, ROTATED, FAILED = "deployed", "rolled back", "rotated", "failed"
 
 NOT_EXAMINED = "it was not examined"
 
-EMPTY = {"deployed": {}, "in_progress": {}, "history": []}
+EMPTY = {"deployed": {}, "in_progress": {}, "history": [], "in_use": {}}
+# What a ledger of an older version does not have.
+LATER = {"in_use"}
 
 
 def folder(opts):
@@ -105,7 +110,25 @@ def way_back(folder, app, to=""):
     return {key: history[at][key] for key in ("id", "commit", "revision")}, unsafe
 
 
-def succeed(folder, app, phases, applied=(), result=DEPLOYED, unsafe=None):
+def go_on(folder, app, before, in_use):
+    """
+    The attempt in progress has come to a point of its own: what fails from here on goes back to ``before``.
+
+    in_use
+        What is to be noted of secrets besides, as above.
+    """
+    ledger = read(folder, app)
+    attempt = ledger["in_progress"] | {"before": before}
+    _write(folder, app, ledger | {"in_progress": attempt, "in_use": ledger["in_use"] | in_use})
+
+
+def use(folder, app, in_use):
+    """Note which values of secrets are in use, as above."""
+    ledger = read(folder, app)
+    _write(folder, app, ledger | {"in_use": ledger["in_use"] | in_use})
+
+
+def succeed(folder, app, phases, applied=(), result=DEPLOYED, unsafe=None, in_use=None):
     """
     The deploy in progress has ended well: its release is what is deployed now.
 
@@ -114,14 +137,17 @@ def succeed(folder, app, phases, applied=(), result=DEPLOYED, unsafe=None):
     applied
         The migrations that it applied.
     result
-        ``DEPLOYED`` or ``ROLLED_BACK``.
+        ``DEPLOYED``, ``ROLLED_BACK`` or ``ROTATED``.
     unsafe
         ``{migration: [reason, ...]}`` of those that are unsafe; None if they were not examined.
+    in_use
+        The secrets that were rotated, as above.
     """
     ledger = read(folder, app)
     attempt = ledger["in_progress"]
     _append(ledger, _entry(attempt, result, "", phases, applied, unsafe))
-    _write(folder, app, ledger | {"deployed": attempt["release"], "in_progress": {}})
+    now_in_use = ledger["in_use"] | (in_use or {})
+    _write(folder, app, ledger | {"deployed": attempt["release"], "in_progress": {}, "in_use": now_in_use})
 
 
 def fail(folder, app, reason, phases, applied=(), unsafe=None):
@@ -185,7 +211,7 @@ def _load(file, empty):
 
 
 def _ledger(data):
-    if not isinstance(data, dict) or set(data) != set(EMPTY):
+    if not isinstance(data, dict) or set(data) | LATER != set(EMPTY):
         raise ValueError(f"it does not hold {', '.join(EMPTY)}")
     return data
 

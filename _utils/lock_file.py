@@ -95,6 +95,12 @@ def is_held(folder, app, token):
     return show(folder, app).get("token") == token
 
 
+def must_hold(folder, app, token):
+    """Raise CommandExecutionError if the lock of an app does not belong to ``token`` any more."""
+    if not is_held(folder, app, token):
+        raise CommandExecutionError(f"the lock of {app} expired and is not ours any more: nothing was recorded")
+
+
 @contextlib.contextmanager
 def _alone(folder):
     # Between reading a lock and replacing it nobody else may do the same.

@@ -1,5 +1,5 @@
 """
-Messages about deploys and rollbacks, from the master to people: a mail, and a webhook as chats have them.
+Messages about deploys, rollbacks and rotations, from the master to people: a mail, and a webhook as chats have them.
 
 Who gets them stands in the master's configuration, key ``slipway_notify``. The address of a webhook is a secret: it is
 read from a file, and nothing here says more of it than its host.
@@ -34,7 +34,7 @@ TIMEOUT = 10
 SHORT = 300
 
 ADDRESS = text("mail address", r"[!-~]+@[A-Za-z0-9][\w.-]*", "write it as ops@example.com")
-RESULTS = (ledger_file.DEPLOYED, ledger_file.ROLLED_BACK, ledger_file.FAILED)
+RESULTS = (ledger_file.DEPLOYED, ledger_file.ROLLED_BACK, ledger_file.ROTATED, ledger_file.FAILED)
 
 MAIL = (
     app_spec_keys.Key("to", listing(ADDRESS, least=1), app_spec_keys.REQUIRED, "Who gets it."),

@@ -45,6 +45,12 @@ def resolve(source, revision, mirror):
     return commit
 
 
+def reach(source):
+    """Ask the repository something. Raises CommandExecutionError, with git's own words, if it does not let us in."""
+    _refuse_options(source["url"])
+    _ask_repository(source, "HEAD")
+
+
 def export(source, commit, mirror, folder):
     """Put the files of a commit into the empty ``folder``, by way of the bare ``mirror``, fetched if it lacks it."""
     _refuse_options(source["url"], commit)

@@ -54,7 +54,7 @@ def plan(app, release, result, back, holders):
         "hooks": {phase: _hook(spec, phase, result) for phase in HOOKS},
         "examine": [],
         "allow_unsafe": False,
-        "lock_seconds": _lock_seconds(spec, len(groups)),
+        "lock_seconds": lock_seconds(spec, len(groups)),
         "summary": "\n".join([order, *closures.values()]),
         "look": _look(spec, result, databases, back, activations, closures),
         **activations,
@@ -108,19 +108,28 @@ def over_migrations(release, unsafe):
     return "\n".join([first, *(f"{name}: {'; '.join(reasons)}" for name, reasons in unsafe.items()), last])
 
 
-def _steps(groups, between=0):
+def wave_steps(groups, between, last, word="activate", wait="wait"):
     """
-    The steps that activate, each with the id of the step before; ``activated`` is the last of them.
+    The steps ``<word>-1``, ... of waves, each with the id of the step before, and the id of the last of them.
 
     ``pauses`` is what comes before a wave: a list of one, or empty.
+
+    last
+        The id of the step before the first.
     """
-    steps, last = [], "migrate"
+    steps = []
     for number, hosts in enumerate(groups, 1):
         waits = between and number > 1
-        pauses = [{"id": f"wait-{number - 1}", "after": last, "seconds": between}] if waits else []
+        pauses = [{"id": f"{wait}-{number - 1}", "after": last, "seconds": between}] if waits else []
         last = pauses[0]["id"] if pauses else last
-        steps.append({"id": f"activate-{number}", "after": last, "hosts": hosts, "pauses": pauses})
+        steps.append({"id": f"{word}-{number}", "after": last, "hosts": hosts, "pauses": pauses})
         last = steps[-1]["id"]
+    return steps, last
+
+
+def _steps(groups, between=0):
+    """The steps that activate; ``activated`` is the last of them."""
+    steps, last = wave_steps(groups, between, "migrate")
     return {"waves": steps, "activated": last}
 
 
@@ -184,7 +193,7 @@ def _hook(spec, phase, result):
     }
 
 
-def _lock_seconds(spec, count):
+def lock_seconds(spec, count):
     """How long the lock lasts if nobody gives it back: what ``count`` waves and the hooks may take at most on top."""
     wave = spec["health"]["start_timeout"] + spec["rollout"]["watch"]["seconds"] + spec["web"]["timeout"]
     waits = max(count - 1, 0) * spec["rollout"]["between"]

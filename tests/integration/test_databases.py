@@ -20,6 +20,7 @@ sys.path.insert(0, str(TREE / "_utils"))
 from salt.exceptions import CommandExecutionError  # noqa: E402
 
 import app_spec  # noqa: E402
+import rotation  # noqa: E402
 import scram  # noqa: E402
 
 BINARIES = max(Path("/usr/lib/postgresql").glob("*/bin/initdb"), default=None)
@@ -65,7 +66,7 @@ def server():
     os.chown(folder, account.pw_uid, account.pw_gid)
     data, port, control = folder / "data", free_port(), BINARIES.with_name("pg_ctl")
     as_postgres(str(BINARIES), "-D", str(data), "-A", "peer", "-E", "SQL_ASCII", "--no-locale", "--no-sync")
-    rules = [{"database": "shop", "user": "shop", "address": "127.0.0.1/32"}]
+    rules = [{"database": "shop", "users": ["shop", "shop-2"], "address": "127.0.0.1/32"}]
     values = {"address": "127.0.0.1", "port": port, "max_connections": 100, "rules": rules}
     (data / "pg_hba.conf").write_text(rendered("pg_hba.conf", values))
     with open(data / "postgresql.conf", "a") as file:
@@ -83,7 +84,7 @@ def databases(server):
     loaded = module("_modules/databases.py", __salt__={})
     loaded.SOCKETS, loaded.PORT = str(server[0]), server[1]
     drop = 'DROP DATABASE IF EXISTS shop; DROP DATABASE IF EXISTS "odd\'""name";'
-    loaded._psql(f"{drop} DROP ROLE IF EXISTS shop; DROP ROLE IF EXISTS other;")
+    loaded._psql(f'{drop} DROP ROLE IF EXISTS "shop-2", shop, other;')
     os.truncate(server[0] / "log", 0)
     return loaded
 
@@ -98,9 +99,10 @@ def present(databases):
     }
     functions = {f"databases.{name}": getattr(databases, name) for name in dir(databases) if name[0] != "_"}
 
-    def run(test=False):
+    def run(test=False, **more):
+        given = {**pillar, **more}
         state = module(
-            "_states/database.py", __salt__=functions, __opts__={"test": test}, __pillar__=pillar, __grains__={}
+            "_states/database.py", __salt__=functions, __opts__={"test": test}, __pillar__=given, __grains__={}
         )
         return state.present("shop", "shop", "shop")
 
@@ -125,17 +127,20 @@ def full_disk(backups):
     subprocess.run(["umount", str(backups)], check=True)
 
 
-def login(server, password, tmp_path):
-    """What psql answers to the app's role over TCP."""
+def client(server, password, tmp_path, user="shop"):
+    """The arguments and the environment of psql as the app would connect over TCP."""
     entry = password.replace("\\", "\\\\").replace(":", "\\:")
-    (tmp_path / "pgpass").write_text(f"127.0.0.1:{server[1]}:shop:shop:{entry}\n")
-    (tmp_path / "pgpass").chmod(0o600)
-    return subprocess.run(
-        ["psql", "-w", "-Atc", "SELECT current_user", f"host=127.0.0.1 port={server[1]} dbname=shop user=shop"],
-        env={"PATH": os.environ["PATH"], "PGPASSFILE": str(tmp_path / "pgpass"), "PGCLIENTENCODING": "UTF8"},
-        capture_output=True,
-        text=True,
-    )
+    pgpass = tmp_path / f"pgpass-{user}"
+    pgpass.write_text(f"127.0.0.1:{server[1]}:shop:{user}:{entry}\n")
+    pgpass.chmod(0o600)
+    argv = ["psql", "-w", "-At", f"host=127.0.0.1 port={server[1]} dbname=shop user={user}"]
+    return argv, {"PATH": os.environ["PATH"], "PGPASSFILE": str(pgpass), "PGCLIENTENCODING": "UTF8"}
+
+
+def login(server, password, tmp_path, user="shop", sql="SELECT current_user"):
+    """What psql answers to one of the app's roles over TCP."""
+    argv, env = client(server, password, tmp_path, user)
+    return subprocess.run([*argv, "-c", sql], env=env, capture_output=True, text=True)
 
 
 def test_the_app_logs_in_with_its_password(server, present, tmp_path):
@@ -156,14 +161,14 @@ def test_a_second_run_changes_nothing(present):
     present()
     assert present() == {
         "name": "shop", "result": True, "changes": {},
-        "comment": "The database shop and its role shop are as they should be",
+        "comment": "The database shop and its logins are as they should be",
     }  # fmt: skip
 
 
 def test_test_mode_foretells_the_changes_and_makes_none(databases, present):
     foretold = present(test=True)
     assert foretold["result"] is None
-    assert databases.inspect("shop", "shop")["owner"] == ""
+    assert databases.inspect("shop")["owner"] == ""
     assert present()["changes"] == foretold["changes"]
 
 
@@ -190,7 +195,7 @@ def test_a_database_of_another_owner_is_given_to_the_role(databases, present):
     databases.create_role("other", PASSWORD)
     databases.create_database("shop", "other")
     assert present()["changes"]["database"] == "shop given from other to shop"
-    assert databases.inspect("shop", "shop")["owner"] == "shop"
+    assert databases.inspect("shop")["owner"] == "shop"
 
 
 def test_the_role_has_no_right_beyond_its_login(databases, present):
@@ -226,9 +231,11 @@ def test_an_error_does_not_repeat_the_statement(databases, server):
 def test_names_are_quoted(databases):
     databases.create_role("other", PASSWORD)
     databases.create_database("odd'\"name", "other")
-    assert databases.inspect("odd'\"name", "other", PASSWORD) == {
-        "role": True, "login": True, "password": True, "owner": "other",
+    databases.create_role("o'd\"d-2", PASSWORD, acts_as="other")
+    assert databases.inspect("odd'\"name", {"o'd\"d-2": PASSWORD}) == {
+        "owner": "other", "roles": {"o'd\"d-2": {"login": True, "password": True, "acts_as": "other"}},
     }  # fmt: skip
+    databases._psql("""DROP ROLE "o'd""d-2";""")
 
 
 @pytest.mark.parametrize(
@@ -296,7 +303,7 @@ def test_the_server_understands_our_rules_and_has_no_other(databases):
     columns = "type, database, user_name, address, auth_method, error"
     assert databases._psql(f"SELECT {columns} FROM pg_hba_file_rules ORDER BY line_number").splitlines() == [
         "local|{all}|{postgres}||peer|",
-        "host|{shop}|{shop}|127.0.0.1|scram-sha-256|",
+        "host|{shop}|{shop,shop-2}|127.0.0.1|scram-sha-256|",
     ]
 
 
@@ -304,3 +311,93 @@ def test_a_server_that_does_not_run_is_not_reachable(databases, tmp_path):
     assert databases.reachable()
     databases.SOCKETS = str(tmp_path)
     assert not databases.reachable()
+
+
+NEW = "the-new-one"
+TWO = {"passwords": {"database": {"shop": [NEW, PASSWORD.reveal()]}}}
+
+
+def in_use(value, **more):
+    path = "passwords:database:shop"
+    noted = {"value": rotation.fingerprint(path, app_spec.Secret(value)), "since": "2026-11-25T18:41:17+00:00"}
+    return {"in_use": {"shop": {path: noted | more}}}
+
+
+AFTER = TWO | in_use(NEW, login=2)
+
+
+def test_while_a_password_is_rotated_both_get_in_and_the_second_run_changes_nothing(server, present, tmp_path):
+    present()
+    foretold = present(test=True, **TWO)
+    assert (foretold["result"], foretold["changes"]) == (None, {"login": "shop-2 created"})
+    assert present(**TWO)["changes"] == foretold["changes"]
+    assert present(**TWO)["changes"] == present(test=True, **TWO)["changes"] == {}
+    assert login(server, PASSWORD.reveal(), tmp_path).stdout == "shop\n"
+    assert login(server, NEW, tmp_path, "shop-2", "SELECT current_user, session_user").stdout == "shop|shop-2\n"
+
+
+def test_what_the_second_login_makes_belongs_to_the_owner_and_both_can_change_it(server, present, tmp_path):
+    present(**TWO)
+    assert login(server, NEW, tmp_path, "shop-2", "CREATE TABLE t (a int)").returncode == 0
+    owner = "SELECT tableowner FROM pg_tables WHERE tablename = 't'"
+    assert login(server, PASSWORD.reveal(), tmp_path, sql=owner).stdout == "shop\n"
+    assert login(server, PASSWORD.reveal(), tmp_path, sql="ALTER TABLE t ADD b int").returncode == 0
+    present(**AFTER)
+    assert login(server, NEW, tmp_path, "shop-2", "ALTER TABLE t ADD c int; DROP TABLE t").returncode == 0
+
+
+def test_at_the_end_the_old_password_is_refused_and_connections_that_are_open_stay(server, present, tmp_path):
+    present(**TWO)
+    argv, env = client(server, PASSWORD.reveal(), tmp_path)
+    with subprocess.Popen(argv, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as open_one:
+        open_one.stdin.write("SELECT 1;\n")
+        open_one.stdin.flush()
+        assert open_one.stdout.readline() == "1\n"
+        assert present(**AFTER)["changes"] == {"role": "shop shut out"}
+        assert open_one.communicate("SELECT 2;\n")[0] == "2\n"
+    assert "password authentication failed" in login(server, PASSWORD.reveal(), tmp_path).stderr
+    assert login(server, NEW, tmp_path, "shop-2").stdout == "shop\n"
+    assert present(**AFTER)["changes"] == present(test=True, **AFTER)["changes"] == {}
+
+
+def test_the_next_rotation_goes_the_other_way(server, present, tmp_path):
+    present(**AFTER)
+    third = {"passwords": {"database": {"shop": ["third", NEW]}}}
+    assert present(**third, **in_use(NEW, login=2))["changes"] == {"role": "shop given its password"}
+    assert [login(server, *who).stdout for who in (("third", tmp_path), (NEW, tmp_path, "shop-2"))] == ["shop\n"] * 2
+    assert present(**third, **in_use("third", login=1))["changes"] == {"login": "shop-2 shut out"}
+    assert login(server, NEW, tmp_path, "shop-2").returncode != 0
+
+
+def test_a_second_login_that_acts_as_itself_is_put_right(databases, server, present, tmp_path):
+    present(**TWO)
+    databases._psql('ALTER ROLE "shop-2" RESET role;')
+    assert present(**TWO)["changes"] == {"login": "shop-2 given its password"}
+    databases._psql('REVOKE shop FROM "shop-2";')
+    assert present(**TWO)["changes"] == {"login": "shop-2 given its password"}
+    assert login(server, NEW, tmp_path, "shop-2").stdout == "shop\n"
+
+
+def test_a_server_that_is_new_gets_the_login_in_use_and_an_owner_who_does_not_log_in(server, present, tmp_path):
+    made = present(**AFTER)["changes"]
+    assert made == {"role": "shop created", "login": "shop-2 created", "database": "shop created"}
+    assert login(server, NEW, tmp_path, "shop-2").stdout == "shop\n"
+    assert login(server, PASSWORD.reveal(), tmp_path).returncode != 0
+
+
+def test_a_dump_is_made_and_restored_while_the_second_login_is_in_use(databases, server, present, backups, tmp_path):
+    present(**AFTER)
+    assert login(server, NEW, tmp_path, "shop-2", "CREATE TABLE t AS SELECT 42 AS answer").returncode == 0
+    made = databases.dump("shop", folder=backups)
+    databases._psql("DROP DATABASE shop;")
+    databases._postgres(["pg_restore", "--create", "-d", "postgres", made["path"]])
+    assert login(server, NEW, tmp_path, "shop-2", "ALTER TABLE t ADD b int; SELECT answer FROM t").stdout == (
+        "ALTER TABLE\n42\n"
+    )
+
+
+def test_no_password_of_a_rotation_reaches_the_log_of_the_server(present, server):
+    present(**TWO)
+    present(**AFTER)
+    log = (server[0] / "log").read_text()
+    assert [word for word in (NEW, PASSWORD.reveal(), "SCRAM-SHA-256$", "ALTER ROLE") if word in log] == []

@@ -93,7 +93,8 @@ def test_roles_and_hosts_are_those_of_the_inventory(apps):
 def test_databases_are_those_that_this_host_serves(apps):
     assert apps("db1").databases() == [
         {
-            "app": "shop", "name": "shop", "user": "shop", "address": "10.213.7.21", "port": 5432,
+            "app": "shop", "name": "shop", "user": "shop", "logins": ["shop", "shop-2"],
+            "address": "10.213.7.21", "port": 5432,
             "max_connections": 100,
             "clients": ["10.213.7.11", "10.213.7.12"], "version": "15",
         }

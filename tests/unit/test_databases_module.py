@@ -11,18 +11,20 @@ SHOP = {
     "app": "shop",
     "name": "shop",
     "user": "shop",
+    "logins": ["shop", "shop-2"],
     "address": "10.213.7.21",
     "port": 5432,
     "max_connections": 100,
     "clients": ["10.213.7.11", "fd00::12"],
     "version": "15",
 }
-ROLE = '{"login": true, "verifier": null, "owner": null}'
+ROLE = '{"roles": {"shop": {"login": true, "verifier": null, "acts_as": null}}, "owner": null}'
 
 
 @pytest.fixture
 def databases(load):
-    return load("_modules/databases.py", salt={"apps.databases": lambda: [SHOP, SHOP | {"name": "blog", "user": "b"}]})
+    both = [SHOP, SHOP | {"name": "blog", "logins": ["b", "b-2"]}]
+    return load("_modules/databases.py", salt={"apps.databases": lambda: both})
 
 
 @pytest.fixture
@@ -51,10 +53,10 @@ def test_the_server_listens_where_the_inventory_says(databases):
 def test_each_client_may_come_to_its_own_database_only(databases):
     [server] = databases.servers()
     assert [tuple(rule.values()) for rule in server["rules"]] == [
-        ("shop", "shop", "10.213.7.11/32"),
-        ("shop", "shop", "fd00::12/128"),
-        ("blog", "b", "10.213.7.11/32"),
-        ("blog", "b", "fd00::12/128"),
+        ("shop", ["shop", "shop-2"], "10.213.7.11/32"),
+        ("shop", ["shop", "shop-2"], "fd00::12/128"),
+        ("blog", ["b", "b-2"], "10.213.7.11/32"),
+        ("blog", ["b", "b-2"], "fd00::12/128"),
     ]
 
 
@@ -68,12 +70,20 @@ def test_neither_password_nor_verifier_is_in_the_arguments(databases, runs):
 
 
 def test_the_answer_about_a_role_holds_no_verifier(databases, runs):
-    assert databases.inspect("shop", "shop", app_spec.Secret("pencil")) == {
-        "role": True,
-        "login": True,
-        "password": False,
-        "owner": "",
-    }
+    found = databases.inspect("shop", {"shop": app_spec.Secret("pencil")})
+    assert found == {"owner": "", "roles": {"shop": {"login": True, "password": False, "acts_as": ""}}}
+
+
+def test_the_login_of_a_role_that_acts_as_another_comes_last(databases, runs):
+    databases.create_role("shop-2", app_spec.Secret("pencil"), acts_as="shop")
+    made = [line for line in runs[0]["stdin"].splitlines() if line]
+    assert made[1:3] == ['GRANT "shop" TO "shop-2";', "ALTER ROLE \"shop-2\" SET role = 'shop';"]
+    assert made[3].startswith('ALTER ROLE "shop-2" LOGIN PASSWORD')
+
+
+def test_a_role_without_a_password_is_shut_out(databases, runs):
+    databases.create_role("shop")
+    assert runs[0]["stdin"].strip().endswith('ALTER ROLE "shop" NOLOGIN PASSWORD NULL;')
 
 
 @pytest.mark.parametrize(

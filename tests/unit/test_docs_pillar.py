@@ -26,6 +26,7 @@ SECTIONS = {
     "apps:&lt;app&gt;:secrets": app_spec_keys.SECRETS_FILE,
     "passwords": app_spec_keys.PASSWORDS,
     "releases:&lt;app&gt;": app_spec_keys.RELEASE,
+    "in_use:&lt;app&gt;:&lt;secret&gt;": app_spec_keys.IN_USE,
 }
 
 

@@ -23,7 +23,7 @@ def deploy(folder, release, applied=(), result="deployed", unsafe=None):
 
 
 def test_before_a_first_deploy_nothing_is_deployed(tmp_path):
-    assert ledger_file.read(tmp_path, "shop") == {"deployed": {}, "in_progress": {}, "history": []}
+    assert ledger_file.read(tmp_path, "shop") == {"deployed": {}, "in_progress": {}, "history": [], "in_use": {}}
     assert ledger_file.deployed(tmp_path / "missing") == {}
 
 
@@ -98,9 +98,9 @@ def test_the_file_is_not_for_everybody(tmp_path):
 
 def test_the_pillar_always_says_what_is_released(load, tmp_path):
     module = load("_pillar/ledger.py", slipway_dir=str(tmp_path))
-    assert module.ext_pillar("web1", {}, {}) == {"releases": {}, "rollouts": {}}
+    assert module.ext_pillar("web1", {}, {}) == {"releases": {}, "rollouts": {}, "in_use": {}}
     deploy(tmp_path, V1)
-    assert module.ext_pillar("web1", {}, {}) == {"releases": {"shop": V1}, "rollouts": {}}
+    assert module.ext_pillar("web1", {}, {}) == {"releases": {"shop": V1}, "rollouts": {}, "in_use": {}}
 
 
 def test_the_runner_shows_the_ledger(load, tmp_path):
@@ -179,3 +179,69 @@ def test_a_ledger_of_before_migrations_were_noted_is_read(tmp_path):
         del entry["applied"]
     file.write_text(json.dumps(ledger))
     assert ledger_file.way_back(tmp_path, "shop") == (V1, {})
+
+
+KEY, PASSWORD = "secrets:shop:SECRET_KEY", "passwords:database:shop"
+IN_USE = {path: {"value": "1a2b3c4d", "since": "2026-11-25T18:41:17+00:00"} for path in (KEY, PASSWORD)}
+
+
+def test_a_ledger_of_before_secrets_were_rotated_is_read(tmp_path):
+    deploy(tmp_path, V1)
+    file = tmp_path / "shop.json"
+    ledger = json.loads(file.read_text())
+    del ledger["in_use"]
+    file.write_text(json.dumps(ledger))
+    assert ledger_file.read(tmp_path, "shop") == {**ledger, "in_use": {}}
+
+
+def test_what_is_in_use_stays_when_something_is_deployed(tmp_path):
+    deploy(tmp_path, V1)
+    ledger_file.begin(tmp_path, "shop", attempt(V1))
+    ledger_file.succeed(tmp_path, "shop", {}, result=ledger_file.ROTATED, in_use={KEY: IN_USE[KEY]})
+    ledger_file.use(tmp_path, "shop", {PASSWORD: IN_USE[PASSWORD]})
+    deploy(tmp_path, V2)
+    assert ledger_file.read(tmp_path, "shop")["in_use"] == IN_USE
+
+
+def test_a_rotation_is_no_release_to_go_back_to_that_was_not_deployed(tmp_path):
+    deploy(tmp_path, V1)
+    deploy(tmp_path, V2)
+    ledger_file.begin(tmp_path, "shop", attempt(V2))
+    ledger_file.succeed(tmp_path, "shop", {}, result=ledger_file.ROTATED)
+    assert ledger_file.way_back(tmp_path, "shop")[0] == V1
+
+
+def test_an_attempt_that_goes_on_is_taken_back_to_where_it_went_on(tmp_path):
+    ledger_file.begin(tmp_path, "shop", attempt(V1))
+    before = {"web1": {"slot": "green", "release": V1["id"]}}
+    ledger_file.go_on(tmp_path, "shop", before, IN_USE)
+    ledger = ledger_file.read(tmp_path, "shop")
+    assert (ledger["in_progress"]["before"], ledger["in_progress"]["token"]) == (before, "1")
+    assert ledger["in_use"] == IN_USE
+
+
+FLEET = {
+    "hosts": {
+        "web1": {"address": "10.0.0.11", "roles": ["app"]},
+        "web2": {"address": "10.0.0.12", "roles": ["app"]},
+        "db1": {"address": "10.0.0.21", "roles": ["database"]},
+        "lb1": {"address": "10.0.0.10", "roles": ["balancer"]},
+    },
+    "apps": {"shop": {"source": {"path": "/x"}, "revision": "v1", "domains": ["a.example.com"], "hosts": ["web1"]}},
+}
+
+
+@pytest.mark.parametrize(
+    ("host", "told"),
+    [("web1", {"shop": IN_USE}), ("db1", {"shop": {PASSWORD: IN_USE[PASSWORD]}}), ("web2", {}), ("lb1", {}), ("*", {})],
+)
+def test_a_host_is_told_of_the_secrets_that_it_has_and_of_no_others(load, tmp_path, host, told):
+    ledger_file.use(tmp_path, "shop", IN_USE)
+    module = load("_pillar/ledger.py", slipway_dir=str(tmp_path))
+    assert module.ext_pillar(host, FLEET)["in_use"] == told
+
+
+def test_a_pillar_with_a_mistake_is_told_by_the_host_and_no_traceback(load, tmp_path):
+    ledger_file.use(tmp_path, "shop", IN_USE)
+    module = load("_pillar/ledger.py", slipway_dir=str(tmp_path))
+    assert module.ext_pillar("web1", {**FLEET, "apps": None})["in_use"] == {}

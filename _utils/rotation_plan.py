@@ -1,0 +1,95 @@
+"""
+What a rotation is going to do: which secrets, on which hosts, in which order. ``_runners/rotation.py`` asks what has to
+be known for it, ``salt/orch/rotate.sls`` makes states of it.
+"""
+
+import app_spec
+import rollout_plan
+import rotation
+import waves
+
+
+def plan(app, release):
+    """
+    The steps that bring the newest value of each secret of an app into use.
+
+    app
+        With the secrets that its own hosts have.
+    release
+        What is deployed.
+    """
+    due = {path: several for path, several in app.values.items() if several.is_due}
+    is_open = any(several.is_open for several in app.values.values())
+    password, deploy_key = app_spec.password_key(app.name), app_spec.secret_key(app.name, app_spec.DEPLOY_KEY)
+    two_logins = app.database and password in app.values and app.values[password].is_open
+    return {
+        "problems": [],
+        "app": app.name,
+        "apps": [app.name],
+        "work": [app.name] if is_open else [],
+        "summary": "\n".join(words(app) or [f"{app.name}: no secret has a newer value than the one in use"]),
+        "release": release,
+        "hosts": list(app.hosts),
+        "trying": list(app.hosts) if deploy_key in due else [],
+        "databases": [app.database.host] if two_logins else [],
+        "pillar": {"only": app.name},
+        "newest": {"only": app.name, "newest": app.name},
+        "overlap": {password: _noted(due[password].current, due[password], False)} if password in due else {},
+        "rotates": {path: _noted(several.values[0], several, True) for path, several in due.items()},
+        **_waves(app),
+    }
+
+
+def no_plan(error):
+    """The keys of ``plan`` without anything to do: ``problems`` holds the sentences of an error."""
+    lists = ("apps", "work", "hosts", "trying", "databases", "accept", "use")
+    return {"problems": str(error).splitlines(), "app": "", "summary": "", **{key: [] for key in lists}}
+
+
+def words(app):
+    """What there is to say about each secret that has several values, or two logins: a line each."""
+    told = [several for several in app.values.values() if several.values[1:] or several.is_open]
+    return [f"{several.path}: {_words(app, several)}" for several in told]
+
+
+def _words(app, several):
+    if several.path == app_spec.password_key(app.name):
+        return _words_of_password(app, several)
+    if several.path == app_spec.secret_key(app.name, app_spec.DEPLOY_KEY):
+        coming = "the newest value comes into use if the git server takes it"
+        return coming if several.is_due else "the newest value is in use: take the others out of the pillar"
+    if several.is_due:
+        return f"the newest value comes into use; those before it are accepted for {app.fallback} days more"
+    if several.ended(app.fallback):
+        return "the newest value is in use, and no other is accepted any more: take them out of the pillar"
+    end = several.ends(app.fallback).strftime("%Y-%m-%d %H:%M UTC")
+    return f"the newest value is in use; those before it are accepted until {end}, then take them out of the pillar"
+
+
+def _words_of_password(app, several):
+    logins = app.database.logins
+    now, other = (logins[number - 1] for number in (several.login(), rotation.other(several.login())))
+    if several.is_due:
+        return f"the newest value comes into use, with the login {other}; then {now} is shut out"
+    if several.is_open:
+        return f"{now} is in use; {other} is shut out"
+    return f"{now} is in use, and {other} is shut out: take the other values out of the pillar"
+
+
+def _noted(value, several, is_new):
+    """What the ledger is to note of a secret, but for the time."""
+    entry = {"value": rotation.fingerprint(several.path, value)}
+    if several.path.startswith("passwords:"):
+        used = several.login()
+        return {**entry, "login": rotation.other(used) if is_new else used, "overlap": True}
+    return entry
+
+
+def _waves(app):
+    spec = app_spec.plain(app)
+    rollout = spec["rollout"]
+    groups = waves.waves(spec["hosts"], rollout["canary"], rollout["wave"])
+    accept, accepted = rollout_plan.wave_steps(groups, rollout["between"], "database", "accept", "wait-accept")
+    use, used = rollout_plan.wave_steps(groups, rollout["between"], "accepted", "use", "wait-use")
+    seconds = rollout_plan.lock_seconds(spec, 2 * len(groups))
+    return {"accept": accept, "accepted": accepted, "use": use, "used": used, "lock_seconds": seconds}
