@@ -141,9 +141,10 @@ def _slot(slot, name, app, web, paths, secrets_files, variables):
 
 
 def _process(program, link, door, log, app, web, paths, variables):
+    server = web_servers.command(web.server, link, web.files[0].path, door, web.application)
     return process_sections.Process(
         name=program,
-        command=_command(link, app, web, paths, door),
+        command=(*_launched_by(link, paths), *server) if app["secrets"]["export"] else server,
         # Entered once: the process keeps the release's own path when the link moves.
         directory=link,
         user=app["user"],
@@ -159,8 +160,6 @@ def _process(program, link, door, log, app, web, paths, variables):
     )
 
 
-def _command(link, app, web, paths, door):
-    command = web_servers.command(web.server, link, web.files[0].path, door, web.application)
+def _launched_by(link, paths):
     # -I: nothing that the app's environment names is imported before the program itself runs.
-    launcher = (f"{link}/.venv/bin/python", "-I", _launcher(paths).path)
-    return (*launcher, *command) if app["secrets"]["export"] else command
+    return f"{link}/.venv/bin/python", "-I", _launcher(paths).path
