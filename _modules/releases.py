@@ -14,6 +14,7 @@ from salt.exceptions import CommandExecutionError
 import archives
 import command
 import folders
+import launch
 import repository
 import staging
 import venv_packages
@@ -328,13 +329,13 @@ def _foreseen(tree, current, settings, user, variables):
 
 def _unprovided(user, variables):
     """Why Django cannot be asked yet: what a highstate makes is not there. Empty if it can."""
-    secrets = variables.get("SECRETS_FILE")
+    files = [variables[name] for name in ("SECRETS_FILE", launch.FILE) if name in variables]
     try:
         if user:
             command.find(user)
     except CommandExecutionError as error:
         return str(error)
-    return f"there is no {secrets} yet" if secrets and not Path(secrets).exists() else ""
+    return next((f"there is no {file} yet" for file in files if not Path(file).exists()), "")
 
 
 def _empty(downloads):

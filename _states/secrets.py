@@ -6,7 +6,6 @@ values would have to pass through a rendered SLS file.
 """
 
 import grp
-import json
 import os
 import pwd
 import re
@@ -15,18 +14,22 @@ from pathlib import Path
 
 import app_spec
 import atomic_file
+import secret_formats
+import slot_record
 import state_result
 
 OWNER = "root"
+# Beside the secrets files: the paths of all that were written, until they are removed.
+NOTE = ".secrets"
 
 
 @state_result.failures_are_results
 def written(name, app, group):
     """
-    Ensure that the secrets file of an app holds what the pillar says, as JSON, readable by root and the app only.
+    Ensure that a secrets file of an app holds what the pillar says, readable by root and the app only.
 
     name
-        The path of the file, in a folder that exists.
+        The path of the file, in a folder that exists: one of the app's ``secrets_files``, which says in which format.
     group
         The group of the app's user: the file is root:<group> 0640.
 
@@ -40,8 +43,42 @@ def written(name, app, group):
             - app: shop
             - group: shop
     """
-    values = app_spec.secret_values(_app(app))
-    return _file(name, f"{_json(values)}\n".encode(), group, 0o640, lambda old: _keys(old, values))
+    spec = _app(app)
+    format = next(file.format for file in spec.secrets_files if file.path == name)
+    content = secret_formats.dump(format, app_spec.secret_values(spec)).encode()
+    answer = _file(name, content, group, 0o640, lambda old: _keys(format, old, content))
+    if not __opts__["test"]:
+        _note(name, [*_noted(name), name])
+    return answer
+
+
+@state_result.failures_are_results
+def pruned(name, app):
+    """
+    Ensure that an app has none of the secrets files any more that were written for it and that nobody needs.
+
+    name
+        The path of the one that the app reads now.
+
+    A file with which one of the two slots was last started stays: its process may start again, or get the traffic back.
+
+    .. code-block:: yaml
+
+        shop-old-secrets:
+          secrets.pruned:
+            - name: /etc/shop/secrets.json
+            - app: shop
+    """
+    needed = _needed(_app(app))
+    old = [path for path in _noted(name) if path not in needed]
+    if not old:
+        return state_result.unchanged(name, "There is no secrets file of before, or a slot needs it")
+    if __opts__["test"]:
+        return state_result.would(name, {"removed": old}, f"{len(old)} files would be removed")
+    for path in old:
+        Path(path).unlink(missing_ok=True)
+    _note(name, [path for path in _noted(name) if path in needed])
+    return state_result.changed(name, {"removed": old}, f"{len(old)} files were removed")
 
 
 @state_result.failures_are_results
@@ -155,26 +192,37 @@ def _name(lookup, number):
         return str(number)
 
 
-def _keys(old, values):
-    """Which keys of a secrets file differ from the values that it shall have."""
-    before = _parsed(old)
-    both = sorted(before.keys() & values.keys())
+def _keys(format, old, new):
+    """Which keys of a secrets file differ from what it shall hold; all are new to one in another format."""
+    before, after = _entries(format, old), _entries(format, new)
     names = {
-        "added": sorted(values.keys() - before.keys()),
-        # As JSON, because for Python 1 and True are the same.
-        "changed": [key for key in both if _json(before[key]) != _json(values[key])],
-        "removed": sorted(before.keys() - values.keys()),
+        "added": sorted(after.keys() - before.keys()),
+        "changed": sorted(key for key in before.keys() & after.keys() if before[key] != after[key]),
+        "removed": sorted(before.keys() - after.keys()),
     }
     return {what: keys for what, keys in names.items() if keys} or {"layout": "rewritten"}
 
 
-def _json(value):
-    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
-
-
-def _parsed(content):
+def _entries(format, content):
     try:
-        values = json.loads(content or b"{}")
+        return secret_formats.entries(format, (content or b"").decode())
     except ValueError:
         return {}
-    return values if isinstance(values, dict) else {}
+
+
+def _needed(spec):
+    """The paths of the secrets files of today, and of those with which a slot was started."""
+    started = [slot_record.started(slot) for slot in app_spec.plain(spec)["slots"]]
+    today = {file.path for file in spec.secrets_files}
+    return today.union(*(slot.get("secrets_files", ()) for slot in started))
+
+
+def _noted(path):
+    """The paths of the secrets files that were written into the folder of this one."""
+    return (_content(Path(path).with_name(NOTE)) or b"").decode().splitlines()
+
+
+def _note(path, paths):
+    note, content = Path(path).with_name(NOTE), "".join(f"{each}\n" for each in sorted(set(paths)))
+    if content.encode() != _content(note):
+        atomic_file.write(note, content.encode(), OWNER, OWNER, 0o600)

@@ -8,12 +8,13 @@ What every app is, completed: the one reader of pillar keys and the one place th
 import dataclasses
 import ipaddress
 import shlex
-import urllib.parse
 from collections.abc import Mapping
 
 import app_spec_checks
 import app_spec_web
+import launch
 import rotation
+import service_url
 import waves
 from app_spec_classes import (
     MASK,
@@ -29,6 +30,7 @@ from app_spec_classes import (
     Rollout,
     Secret,
     Secrets,
+    SecretsFile,
     Source,
     SpecError,
     Tls,
@@ -157,8 +159,8 @@ def _app(name, values, grains):
     """Complete one app of which every value has been checked."""
     app = values["apps"][name]
     paths = _paths(name)
-    secrets_file = f"{paths.etc}/secrets.{app['secrets']['format']}"
-    variables = _variables(app, paths, secrets_file)
+    files = _secrets_files(app["secrets"], paths)
+    variables = _variables(app, paths, files)
     web = app_spec_web.web(name, app, values, grains, paths)
     held = _held(name, values)
     key, password = (held.get(path) for path in (secret_key(name, DEPLOY_KEY), password_key(name)))
@@ -171,11 +173,11 @@ def _app(name, values, grains):
         source=_source(app["source"], paths),
         releases=_releases(name, paths, values.get("releases", {})),
         paths=paths,
-        secrets_file=secrets_file,
+        secrets_files=files,
         fallback=app["secrets"]["fallback"],
-        config_files=app_spec_web.config_files(web, paths, secrets_file),
+        config_files=app_spec_web.config_files(web, paths, files),
         max_body_bytes=_bytes(app["max_body"]),
-        slots=app_spec_web.slots(name, app, web, paths, variables),
+        slots=app_spec_web.slots(name, app, web, paths, files, variables),
         web=web,
         variables=variables,
         health=_health(app["health"], host=app["domains"][0]),
@@ -220,9 +222,16 @@ def _impatience(name, values):
     return {"keep_warm": 0} if values.get("newest") == name else {}
 
 
-def _variables(app, paths, secrets_file):
+def _secrets_files(secrets, paths):
+    path = secrets.get("path", f"{paths.etc}/secrets.{secrets['format']}")
+    exported = SecretsFile("secrets-environment", f"{paths.etc}/environment.json", "environment")
+    return (SecretsFile("secrets", path, secrets["format"]), *([exported] if secrets["export"] else []))
+
+
+def _variables(app, paths, files):
     """The environment of every process of the app. Supervisor sets no HOME: without one it would be root's."""
-    own = {"DJANGO_SETTINGS_MODULE": app["settings"], "SECRETS_FILE": secrets_file}
+    places = zip(("SECRETS_FILE", launch.FILE), (file.path for file in files), strict=False)
+    own = {"DJANGO_SETTINGS_MODULE": app["settings"], **dict(places)}
     return {**own, "HOME": paths.home, "LANG": "C.UTF-8", **app["variables"]}
 
 
@@ -327,6 +336,5 @@ def _database(name, app, values, password):
 
 
 def _database_url(database, password):
-    address = f"[{database.address}]" if ":" in database.address else database.address
-    login = f"{database.login}:{urllib.parse.quote(password, safe='')}"
-    return f"{database.engine}://{login}@{address}:{database.port}/{database.name}"
+    place = (database.engine, database.address, database.port, database.name)
+    return service_url.compose(*place, database.login, password)

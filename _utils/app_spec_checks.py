@@ -13,6 +13,8 @@ import zlib
 from collections.abc import Mapping
 
 import app_spec_keys
+import app_spec_secrets
+import launch
 import sizing
 import web_servers
 from app_spec_keys import REQUIRED, Derived
@@ -25,7 +27,11 @@ SUGGESTED = 20
 FIRST_PORT, PORTS = 10000, 10000
 SOURCE_KINDS = ("git", "archive", "path")
 # Written into the secrets file or the environment by us; what the operator sets instead.
-OWN_VARIABLES = {"DJANGO_SETTINGS_MODULE": "set settings", "SECRETS_FILE": "leave it out"}
+OWN_VARIABLES = {
+    "DJANGO_SETTINGS_MODULE": "set settings",
+    "SECRETS_FILE": "set secrets:path",
+    launch.FILE: "set secrets:export",
+}
 # What begins so is no secret yet: Salt can hand it on where it has not the key, or knows no such store.
 NO_SECRETS = {
     "-----BEGIN PGP MESSAGE-----": "is still encrypted: the master has not the key, or the file's first line is not"
@@ -236,7 +242,7 @@ def _agreement(name, app, secrets, problems):
     static, media = app.get("static_url", ""), app.get("media_url", "")
     if static and media and (static.startswith(media) or media.startswith(static)):
         problems.append(f"{path}:media_url: {media!r} and static_url {static!r} overlap: give each its own path")
-    _file_keys(path, name, app, secrets, problems)
+    problems += app_spec_secrets.problems(name, app, secrets)
     _server(path, app, problems)
     for key in OWN_VARIABLES.keys() & app.get("variables", {}).keys():
         problems.append(f"{path}:variables:{key}: is set for every app: {OWN_VARIABLES[key]}")
@@ -262,19 +268,6 @@ def _server(path, app, problems):
     if able and app["interface"] not in able:
         other = "uvicorn or granian" if app["interface"] == "asgi" else "gunicorn, uwsgi, granian or mod_wsgi"
         problems.append(f"{path}:interface: {app['server']} serves {able[0]} only: leave it out, or take {other}")
-
-
-def _file_keys(path, name, app, secrets, problems):
-    """The keys of the secrets file come from three places: config, secrets and ourselves."""
-    config = app.get("config", {})
-    own = {"ALLOWED_HOSTS": "domains"}
-    if app.get("database") != "none":
-        own["DATABASE_URL"] = "database and passwords:database"
-    several = [key for key, value in secrets.items() if isinstance(value, (list, tuple))]
-    own |= {f"{key}_FALLBACKS": f"secrets:{name}:{key}" for key in several}
-    for where, keys in ((f"{path}:config", config), (f"secrets:{name}", secrets)):
-        problems += [f"{where}:{key}: is made from {own[key]}: leave it out" for key in own if key in keys]
-    problems += [f"{path}:config:{key}: is in secrets:{name} too: keep one of them" for key in config if key in secrets]
 
 
 def _placement(name, app, hosts, problems):

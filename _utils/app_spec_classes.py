@@ -116,6 +116,15 @@ class Paths:
 
 
 @dataclasses.dataclass(frozen=True)
+class SecretsFile:
+    """A file with the values that an app is given, in one of the formats of ``secret_formats``."""
+
+    name: str
+    path: str
+    format: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Slot:
     """
     One of the two places in which a release runs, and all that is needed to start, ask and end what runs there.
@@ -124,7 +133,8 @@ class Slot:
     names the slot. ``standby`` leads to the target of the slot that had it before while that one may still take over;
     ``nobody`` is where they lead otherwise. The probe asks at ``door``, with the word in the file ``token``
     where the door demands one.
-    ``section`` is what the process manager ``manager`` (an execution module) is configured with as ``program``.
+    ``section`` is what the process manager ``manager`` (an execution module) is configured with as ``program``;
+    ``secrets_files`` are the paths of those that its process reads.
     ``front`` is the web server of the host, ``access_log`` its log, ``timeout`` in seconds.
     """
 
@@ -144,6 +154,7 @@ class Slot:
     program: str
     manager: str
     log: str
+    secrets_files: tuple
     section: Mapping
 
 
@@ -279,6 +290,7 @@ class App:
     """
     One Django project that we deploy, with everything about it decided.
 
+    ``secrets_files`` are the one that the app reads and, where the values are exported, the one that ``launch`` reads.
     ``secrets``, ``deploy_key`` and ``password`` (of the database's user) are there only where the pillar gives them,
     and are those in use; ``values`` has all that it gives of each (``rotation.Several``), by the pillar's key.
     ``fallback`` is how many days a secret is accepted after a newer one came into use. ``tls`` has one item on a host
@@ -303,8 +315,8 @@ class App:
     revision: str
     releases: tuple
     paths: Paths
-    secrets_file: str
     fallback: int
+    secrets_files: tuple
     config_files: tuple
     slots: tuple
     web: Web

@@ -6,6 +6,7 @@ The tables are read by ``app_spec_checks``: a key that is not here is a mistake.
 
 import dataclasses
 
+import secret_formats
 import web_servers
 from app_spec_kinds import (
     Kind,
@@ -315,9 +316,22 @@ DATABASE = (
 SECRETS_FILE = (
     Key(
         "format",
-        choice("json", fix="this version writes json"),
+        choice(*secret_formats.FILES, fix="write one of them"),
         "json",
-        "The format of the app's secrets file, `/etc/<app>/secrets.<format>`: `json`.",
+        "The format of the app's secrets file. What each can hold: [django.md](django.md#formats).",
+    ),
+    Key(
+        "path",
+        text("absolute path", PATH, "write it as /etc/<app>/secrets.ini"),
+        Derived("`/etc/<app>/secrets.<format>`"),
+        "Where it is: a name in `/etc/<app>`. What is at the path before goes when no slot needs it any more.",
+    ),
+    Key(
+        "export",
+        Kind("`true` or `false`", lambda value: isinstance(value, bool), "write true or false"),
+        False,
+        "Whether the app's processes find all values in their environment as well, as texts:"
+        " [django.md](django.md#from-the-environment).",
     ),
     Key(
         "fallback",

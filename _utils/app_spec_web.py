@@ -29,7 +29,7 @@ def web(name, app, values, grains, paths):
         application=app[app["interface"]],
         front=server.front,
         packages=(*server.packages, *([] if app["database"] == "none" else [MIGRATION_LINTER])),
-        files=_files(server, paths),
+        files=(*_files(server, paths), *([_launcher(paths)] if app["secrets"]["export"] else [])),
         maps=_maps(server, paths),
         workers=workers,
         threads=threads,
@@ -41,9 +41,9 @@ def web(name, app, values, grains, paths):
     )
 
 
-def slots(name, app, web, paths, variables):
+def slots(name, app, web, paths, secrets_files, variables):
     """Return the two ``Slot`` of an app."""
-    return tuple(_slot(slot, name, app, web, paths, variables) for slot in SLOTS)
+    return tuple(_slot(slot, name, app, web, paths, secrets_files, variables) for slot in SLOTS)
 
 
 def _size(model, name, app, values, grains):
@@ -89,15 +89,21 @@ def _files(server, paths):
     return tuple(ConfigFile(name, f"{paths.etc}/{name}", f"{TEMPLATES}/{name}") for name in names)
 
 
+def _launcher(paths):
+    """The program that gives a process the app's secrets as its environment."""
+    return ConfigFile("launch.py", f"{paths.etc}/launch.py", "salt://_utils/launch.py")
+
+
 def _maps(server, paths):
     """What ``live`` and ``standby`` lead to where Apache looks them up. Root's, because Apache does what they say."""
     names = [f"{slot}.map" for slot in SLOTS] if server.door == "port" else []
     return tuple(ConfigFile(name, f"{paths.slots}/{name}", f"{TEMPLATES}/{name}") for name in names)
 
 
-def config_files(web, paths, secrets_file):
+def config_files(web, paths, secrets_files):
     """Return the paths of what a process of the app reads when it starts: with one of them changed it starts anew."""
-    return (*(file.path for file in web.files), secrets_file, *([door_token(paths)] if web.front == "apache" else []))
+    read = [file.path for file in (*web.files, *secrets_files)]
+    return (*read, *([door_token(paths)] if web.front == "apache" else []))
 
 
 def door_token(paths):
@@ -105,28 +111,13 @@ def door_token(paths):
     return f"{paths.etc}/door.conf"
 
 
-def _slot(slot, name, app, web, paths, variables):
+def _slot(slot, name, app, web, paths, secrets_files, variables):
     server = web_servers.SERVERS[web.server]
     link, program, log = f"{paths.slots}/{slot}", f"{name}-{slot}", f"{paths.logs}/{slot}.log"
     port = web.port + SLOTS.index(slot)
     socket, door_map = f"{paths.run}/{slot}.sock", f"{paths.slots}/{slot}.map"
     target, door = (socket, socket) if server.door == "socket" else (door_map, f"127.0.0.1:{port}")
-    process = process_sections.Process(
-        name=program,
-        command=web_servers.command(web.server, link, web.files[0].path, door, web.application),
-        # Entered once: the process keeps the release's own path when the link moves.
-        directory=link,
-        user=app["user"],
-        group=app["user"],
-        environment=variables,
-        log=log,
-        stop_signal=server.stop,
-        # The manager kills after this; in a deploy nothing is connected any more when a slot is stopped.
-        stop_seconds=web.timeout + 10,
-        memory=web.memory,
-        cpu=web.cpu,
-        writable=(paths.run, paths.media),
-    )
+    process = _process(program, link, door, log, app, web, paths, variables)
     return Slot(
         name=slot,
         link=link,
@@ -144,5 +135,31 @@ def _slot(slot, name, app, web, paths, variables):
         program=program,
         manager=app["process_manager"],
         log=log,
+        secrets_files=tuple(file.path for file in secrets_files),
         section=process_sections.section(app["process_manager"], process),
     )
+
+
+def _process(program, link, door, log, app, web, paths, variables):
+    server = web_servers.command(web.server, link, web.files[0].path, door, web.application)
+    return process_sections.Process(
+        name=program,
+        command=(*_launched_by(link, paths), *server) if app["secrets"]["export"] else server,
+        # Entered once: the process keeps the release's own path when the link moves.
+        directory=link,
+        user=app["user"],
+        group=app["user"],
+        environment=variables,
+        log=log,
+        stop_signal=web_servers.SERVERS[web.server].stop,
+        # The manager kills after this; in a deploy nothing is connected any more when a slot is stopped.
+        stop_seconds=web.timeout + 10,
+        memory=web.memory,
+        cpu=web.cpu,
+        writable=(paths.run, paths.media),
+    )
+
+
+def _launched_by(link, paths):
+    # -I: nothing that the app's environment names is imported before the program itself runs.
+    return f"{link}/.venv/bin/python", "-I", _launcher(paths).path

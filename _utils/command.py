@@ -15,6 +15,8 @@ from pathlib import Path
 
 from salt.exceptions import CommandExecutionError
 
+import launch
+
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # Enough for the end of a Python traceback with its message.
@@ -36,7 +38,7 @@ def run(argv, user="", cwd="/", env=None, stdin="", timeout=300, what=""):
     user
         Who runs it, with all of that user's groups and HOME; empty for the user that Salt runs as.
     env
-        Added to a clean environment (PATH, LANG, HOME).
+        Added to a clean environment (PATH, LANG, HOME), with what is in the file that it names as ENVIRONMENT_FILE.
     timeout
         Seconds, after which the program and its children are killed.
     what
@@ -49,7 +51,7 @@ def run(argv, user="", cwd="/", env=None, stdin="", timeout=300, what=""):
         process = subprocess.Popen(
             [str(part) for part in argv],
             cwd=cwd,
-            env=environment(user) | (env or {}),
+            env=environment(user) | launch.environment(env or {}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -59,7 +61,7 @@ def run(argv, user="", cwd="/", env=None, stdin="", timeout=300, what=""):
             start_new_session=True,
             **identity(user),
         )
-    except (OSError, subprocess.SubprocessError) as error:
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
         raise CommandExecutionError(f"{what}: {error}") from error
     stdout, stderr = finish(process, stdin, timeout, what)
     if process.returncode:

@@ -60,7 +60,7 @@ for source, target, mode in (
 files.put(
     name="secrets",
     src=io.StringIO(json.dumps(given["secrets"])),
-    dest=app["secrets_file"],
+    dest=app["secrets_files"][0]["path"],
     group=app["group"],
     mode="640",
 )

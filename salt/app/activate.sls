@@ -21,7 +21,7 @@ include:
       - file: {{ app.name }}-logs
     - watch:
       - file: {{ app.name }}-server-*
-      - secrets: {{ app.name }}-secrets
+      - secrets: {{ app.name }}-secrets*
 
 {{ app.name }}-static-shared:
   manage.static_shared:

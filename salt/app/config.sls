@@ -103,13 +103,22 @@
       - file: {{ app.name }}-nobody
       - file: {{ app.name }}-shared-folders
 
-{{ app.name }}-secrets:
+{% for file in app.secrets_files %}
+{{ app.name }}-{{ file.name }}:
   secrets.written:
-    - name: {{ app.secrets_file }}
+    - name: {{ file.path }}
     - app: {{ app.name }}
     - group: {{ app.group }}
     - require:
       - file: {{ app.name }}-etc
+{% endfor %}
+
+{{ app.name }}-old-secrets:
+  secrets.pruned:
+    - name: {{ app.secrets_files[0].path }}
+    - app: {{ app.name }}
+    - require:
+      - secrets: {{ app.name }}-secrets*
 
 {{ app.name }}-deploy-key:
   secrets.deploy_key:

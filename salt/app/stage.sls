@@ -17,7 +17,7 @@ include:
     - packages: {{ app.web.packages | json }}
     - require:
       - file: {{ app.name }}-folders
-      - secrets: {{ app.name }}-secrets
+      - secrets: {{ app.name }}-secrets*
       - secrets: {{ app.name }}-deploy-key
 
 {{ app.name }}-checked:

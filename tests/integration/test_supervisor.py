@@ -318,6 +318,23 @@ def test_values_of_the_environment_are_never_shown(host):
     assert "second" not in str(result)
 
 
+def test_a_launched_program_has_its_secrets_in_its_environment_and_supervisor_knows_none(host, tmp_path_factory):
+    file = tmp_path_factory.mktemp("etc") / "environment.json"
+    file.write_text('{"SECRET_KEY": "hunter2 100%"}')
+    section = {
+        "command": f"{sys.executable} -I {TREE}/_utils/launch.py /bin/sleep 600",
+        "environment": {"ENVIRONMENT_FILE": str(file)},
+        "startsecs": 1,
+    }
+    results = [host.single("running", "worker", section=section) for _ in range(2)]
+    process = Path(f"/proc/{host.pid('worker')}")
+    assert (process / "cmdline").read_text().split("\0")[:2] == ["/bin/sleep", "600"]
+    assert "SECRET_KEY=hunter2 100%" in (process / "environ").read_text().split("\0")
+    known = [file.read_text() for file in host.supervisor.folder.rglob("*") if file.is_file()]
+    known += [Path(f"/proc/{host.supervisor.process.pid}", name).read_text() for name in ("cmdline", "environ")]
+    assert "hunter2" not in str([*results, *known])
+
+
 def test_a_refused_file_is_taken_back_and_the_program_goes_on(host):
     host.single("running", "worker", section=SLEEP)
     before, pid = (host.supervisor.programs / "worker.conf").read_text(), host.pid("worker")

@@ -74,9 +74,14 @@ class Rig:
     def __init__(self, site, say):
         self.site, self.say, self.server = site, say, "gunicorn"
 
-    def apply(self, host, revision, sls=DEPLOY, secrets=None, inventory=None, **app):
-        """Apply to a host what brings it a revision; keywords are keys of the app's pillar. {state id: result}."""
+    def apply(self, host, revision, sls=DEPLOY, secrets=None, secrets_file=None, inventory=None, **app):
+        """
+        Apply to a host what brings it a revision; keywords are keys of the app's pillar. {state id: result}.
+
+        ``secrets`` are more of its secrets, ``secrets_file`` is its key of that name.
+        """
         wanted = {**SHORT, "server": self.server, "process_manager": MANAGERS[host], **app}
+        wanted |= {"secrets": secrets_file} if secrets_file else {}
         release = {"releases": {"shop": self.site.release(revision)}, "only": "shop"}
         pillar = {**release, "apps": {"shop": wanted}, "hosts": inventory or {}}
         pillar |= {"secrets": {"shop": secrets}} if secrets else {}
@@ -282,6 +287,36 @@ def test_a_changed_secret_goes_through_the_other_slot_and_fails_no_request(rig, 
         answers = rig.both(change)
     assert unharmed(users)
     assert answers == dict.fromkeys(APP_HOSTS, (True, True))
+
+
+def test_exported_values_are_in_the_environment_of_the_app_alone_and_any_format_serves(rig, served):
+    if rig.server in SHORTENED:
+        pytest.skip("make matrix runs it")
+    key = "an-exported-fake-key-with-'quotes'-for-local-testing-0123456789abcdef"
+    ways = {"web1": ("env", "shop.settings.environment"), "web2": ("xml", "shop.settings.production")}
+
+    def read(host, files, *user):
+        script = f"cat {files} 2>/dev/null | tr '\\0' '\\n'"
+        return rig.site.lab.run(host, [*user, "sh", "-c", script]).stdout
+
+    def export(host):
+        format, settings = ways[host]
+        file = {"format": format, "export": True}
+        rig.must(host, "v1", secrets={"SECRET_KEY": key}, secrets_file=file, settings=settings)
+        own = " ".join(f"/proc/{pid}/environ" for pid in rig.processes(host))
+        return {
+            "its own environment": key in read(host, own),
+            "its environment for another user": key in read(host, own, "runuser", "-u", "nobody", "--"),
+            "arguments": key in read(host, "/proc/[0-9]*/cmdline"),
+            "Supervisor's or systemd's files": key in read(host, "/etc/supervisor/conf.d/* /etc/systemd/system/shop-*"),
+        }
+
+    with rig.load("exported values") as users:
+        found = rig.both(export)
+        rig.both(lambda host: rig.must(host, "v1"))
+    only = {place: place == "its own environment" for place in found["web1"]}
+    assert found == {"web1": only, "web2": only}
+    assert unharmed(users)
 
 
 def test_a_broken_release_fails_no_request_and_what_served_goes_on(rig, served):

@@ -9,6 +9,7 @@ import yaml
 from supervisor.datatypes import dict_of_key_value_pairs
 
 import app_spec
+import web_servers
 
 INVENTORIES = Path(__file__).parents[1] / "render" / "inventories"
 # sun_path of unix(7) has 108 bytes, the last one is a zero.
@@ -67,7 +68,7 @@ def test_paths_are_those_of_the_design():
         "live": "/srv/shop/run/web", "standby": "/srv/shop/run/back", "nobody": "/srv/shop/slots/none",
         "current": "/srv/shop/current", "etc": "/etc/shop", "logs": "/var/log/shop",
     }  # fmt: skip
-    assert app["secrets_file"] == "/etc/shop/secrets.json"
+    assert app["secrets_files"] == [{"name": "secrets", "path": "/etc/shop/secrets.json", "format": "json"}]
 
 
 def test_the_slots_are_blue_and_green():
@@ -290,6 +291,43 @@ def test_the_secrets_file_gets_what_the_app_needs():
         "DATABASE_URL": "postgresql://clerk:fa%2Fke%40%25%3A%20%22word%22@10.0.0.21:5432/store",
         "SECRET_KEY": "fake",
     }
+
+
+def test_the_secrets_file_is_named_by_its_format_or_by_the_pillar():
+    assert completed(secrets={"format": "toml"}).variables["SECRETS_FILE"] == "/etc/shop/secrets.toml"
+    named = completed(secrets={"format": "ini", "path": "/etc/shop/shop.cfg"})
+    assert named.variables["SECRETS_FILE"] == named.secrets_files[0].path == "/etc/shop/shop.cfg"
+    assert "/etc/shop/shop.cfg" in named.config_files
+
+
+def test_nothing_is_exported_unless_it_is_asked_for():
+    app = completed()
+    assert "ENVIRONMENT_FILE" not in app.variables
+    assert [file.name for file in app.web.files] == ["gunicorn.conf.py"]
+    assert app.slots[0].section["command"].startswith("/srv/shop/slots/blue/.venv/bin/gunicorn ")
+
+
+@pytest.mark.parametrize("server", web_servers.SERVERS)
+@pytest.mark.parametrize("manager", ["supervisor", "systemd"])
+def test_where_values_are_exported_every_server_is_started_by_the_launcher(server, manager):
+    plainly = completed(server=server, process_manager=manager, limits={"cpu": 150})
+    app = completed(server=server, process_manager=manager, limits={"cpu": 150}, secrets={"export": True})
+    for before, slot in zip(plainly.slots, app.slots, strict=True):
+        launcher = f"{slot.link}/.venv/bin/python -I /etc/shop/launch.py "
+        first = f"{slot.link}/.venv/bin/"
+        commands = [
+            section["command"] if manager == "supervisor" else section["Service"]["ExecStart"]
+            for section in (before.section, slot.section)
+        ]
+        # After what limits the process, and before the server.
+        assert commands[1] == commands[0].replace(first, launcher + first, 1)
+    assert app.variables["ENVIRONMENT_FILE"] == "/etc/shop/environment.json"
+    assert {"/etc/shop/launch.py", "/etc/shop/environment.json"} <= set(app.config_files)
+
+
+def test_a_slot_says_which_secrets_files_its_process_reads():
+    app = completed(secrets={"format": "xml", "export": True})
+    assert app.slots[1].secrets_files == ("/etc/shop/secrets.xml", "/etc/shop/environment.json")
 
 
 def test_an_ipv6_address_stands_in_brackets_in_a_url():

@@ -98,7 +98,6 @@ WRONG = [
     ({"apps:shop:server": "uvicorn", "apps:shop:threads": 4}, "apps:shop:threads: nothing uses them with asgi"),
     ({"apps:shop:limits": {"memory": "512"}}, "apps:shop:limits:memory: '512' is no size in k, m or g"),
     ({"hosts:db1:max_connections": 5}, "hosts:db1:max_connections: 5 is no number, 20 to 10000"),
-    ({"apps:shop:secrets": {"format": "ini"}}, "apps:shop:secrets:format: 'ini' is not one of json"),
     ({"apps:shop:revision": 1.1}, "apps:shop:revision: 1.1 is not a text: put it in quotes"),
     ({"apps:shop:revision": "-x"}, "apps:shop:revision: '-x' is no tag, commit or branch"),
     ({"apps:shop:revision": "a..b"}, "apps:shop:revision: 'a..b' is no tag"),
@@ -199,7 +198,47 @@ WRONG = [
     ({"apps:shop:config": {"A": {1, 2}}}, "apps:shop:config:A: {1, 2} is no JSON value"),
     (
         {"apps:shop:variables": {"SECRETS_FILE": "x"}},
-        "apps:shop:variables:SECRETS_FILE: is set for every app: leave it out",
+        "apps:shop:variables:SECRETS_FILE: is set for every app: set secrets:path",
+    ),
+    (
+        {"apps:shop:variables": {"ENVIRONMENT_FILE": "x"}},
+        "apps:shop:variables:ENVIRONMENT_FILE: is set for every app: set secrets:export",
+    ),
+    ({"apps:shop:secrets": {"format": "yaml"}}, "apps:shop:secrets:format: 'yaml' is not one of json, ini, cfg, xml"),
+    ({"apps:shop:secrets": {"export": "yes"}}, "apps:shop:secrets:export: 'yes' is no `true` or `false`"),
+    (
+        {"apps:shop:secrets": {"path": "/etc/ssl/shop.ini"}},
+        "apps:shop:secrets:path: '/etc/ssl/shop.ini' is not in /etc/shop: write it as /etc/shop/secrets.ini",
+    ),
+    ({"apps:shop:secrets": {"path": "/etc/shop/x/y.ini"}}, "apps:shop:secrets:path: '/etc/shop/x/y.ini' is not in"),
+    ({"apps:shop:secrets": {"path": "/etc/shop/.secrets"}}, "apps:shop:secrets:path: '/etc/shop/.secrets' is not in"),
+    (
+        {"apps:shop:secrets": {"path": "/etc/shop/uwsgi.ini"}},
+        "apps:shop:secrets:path: '/etc/shop/uwsgi.ini' is a file of ours: take another name in /etc/shop",
+    ),
+    (
+        {"apps:shop:secrets": {"format": "xml"}, "secrets:shop:TOKEN": "hunter2\x1b"},
+        "secrets:shop:TOKEN: the format xml cannot hold it: control characters are in no XML: leave them out",
+    ),
+    (
+        {"apps:shop:secrets": {"format": "env"}, "secrets:shop:TOKEN": "hunter2${X}"},
+        "secrets:shop:TOKEN: the format env cannot hold it: python-dotenv puts a variable in the place of ${...}",
+    ),
+    (
+        {"apps:shop:secrets": {"format": "toml"}, "apps:shop:config": {"A": {"B": None}}},
+        "apps:shop:config:A: the format toml cannot hold it: there is no null: leave the key out",
+    ),
+    (
+        {"apps:shop:secrets": {"export": True}, "apps:shop:config": {"A": None}},
+        "apps:shop:config:A: it cannot be exported: there is no null: leave the key out, or leave apps:shop",
+    ),
+    (
+        {"apps:shop:secrets": {"export": True}, "secrets:shop:PATH": "x"},
+        "secrets:shop:PATH: it cannot be exported: a variable of that name changes how programs start: give it another",
+    ),
+    (
+        {"apps:shop:secrets": {"export": True}, "secrets:shop:A": "x", "apps:shop:variables": {"A": "y"}},
+        "secrets:shop:A: is exported, and in apps:shop:variables too: keep one of them",
     ),
     (
         {"apps:shop:hooks": {"before_deploi": []}},
@@ -268,6 +307,31 @@ def test_a_secret_that_was_not_fetched_or_decrypted_is_none(path, value, why):
     (told,) = mistakes({path: value})
     assert told.startswith(f"{path}: {why}")
     assert value not in told
+
+
+@pytest.mark.parametrize("format", ["xml", "ini", "env"])
+def test_a_secret_that_a_format_cannot_hold_is_not_shown(format):
+    told = mistakes({"apps:shop:secrets": {"format": format, "export": True}, "secrets:shop:KEY": " hunter2\x01${\r"})
+    assert len(told) == 1
+    assert "hunter2" not in told[0]
+
+
+TAKEN = ["LD_PRELOAD", "PYTHONPATH", "DJANGO_SETTINGS_MODULE", "HOME", "BASH_ENV", "UWSGI_HTTP", "GUNICORN_CMD_ARGS"]
+
+
+@pytest.mark.parametrize("name", [*TAKEN, "MOD_WSGI_USER", "SECRETS_FILE", "WEB_CONCURRENCY", "_"])
+def test_a_value_that_would_change_how_programs_start_is_not_exported(name):
+    changes = {f"secrets:shop:{name}": "x"}
+    assert mistakes(changes) == []
+    assert (
+        f"secrets:shop:{name}: it cannot be exported" in mistakes({**changes, "apps:shop:secrets": {"export": True}})[0]
+    )
+
+
+def test_the_deploy_key_is_not_exported_and_may_hold_what_a_format_cannot():
+    assert (
+        mistakes({"apps:shop:secrets": {"format": "ini", "export": True}, "secrets:shop:deploy_key": "a\n b\n"}) == []
+    )
 
 
 def test_a_message_is_one_line_whatever_the_key_is():

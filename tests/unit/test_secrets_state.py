@@ -1,8 +1,11 @@
+import configparser
+import dataclasses
 import json
 import logging
 import os
 import re
 import stat
+import xml.etree.ElementTree as ElementTree
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,6 +14,7 @@ from salt.exceptions import CommandExecutionError
 
 import app_spec
 import atomic_file
+import secret_formats
 
 PASSWORD = "dat@base/pässword"
 SECRET = "wiring-of-the-secret"
@@ -19,13 +23,24 @@ KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY--
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the files belong to root")
 
 
-def pillar(secrets=None, passwords=None, **app):
+def pillar(secrets=None, passwords=None, secrets_file=None, **app):
+    required = {"source": {"path": "/src"}, "revision": "v1", "domains": ["shop.example.com"]}
     return {
         "hosts": {"web1": {"address": "10.213.7.11", "roles": ["app", "database"]}},
-        "apps": {"shop": {"source": {"path": "/src"}, "revision": "v1", "domains": ["shop.example.com"], **app}},
+        "apps": {"shop": {**required, "secrets": secrets_file or {}, **app}},
         "secrets": {"shop": {"SECRET_KEY": SECRET} if secrets is None else secrets},
         "passwords": {"database": {"shop": PASSWORD} if passwords is None else passwords},
     }
+
+
+def at(folder, app):
+    """The app with ``folder`` in the place of /etc/shop, and of the folder of its slots."""
+    files = [dataclasses.replace(file, path=file.path.replace("/etc/shop", str(folder))) for file in app.secrets_files]
+    paths = [file.path for file in files]
+    slots = [
+        dataclasses.replace(slot, record=str(folder / f"{slot.name}.json"), secrets_files=paths) for slot in app.slots
+    ]
+    return dataclasses.replace(app, secrets_files=files, slots=slots)
 
 
 @pytest.fixture
@@ -34,14 +49,50 @@ def path(tmp_path):
 
 
 @pytest.fixture
-def written(load, path):
+def state(load, tmp_path):
+    """``state(test, **changes)`` is the state module for a changed pillar, with its files in ``tmp_path``."""
+
+    def loaded(test=False, **changes):
+        module = load("_states/secrets.py", test=test, pillar=pillar(**changes), grains={"id": "web1"})
+        find = module._app
+        module._app = lambda name: at(tmp_path, find(name))
+        return module
+
+    return loaded
+
+
+@pytest.fixture
+def written(state, path):
     """The state function; keywords change the pillar, ``test`` and ``group``."""
 
-    def run(test=False, group="root", **changes):
-        state = load("_states/secrets.py", test=test, pillar=pillar(**changes), grains={"id": "web1"})
-        return state.written(str(path), "shop", group)
+    def run(test=False, group="root", path=path, **changes):
+        return state(test, **changes).written(str(path), "shop", group)
 
     return run
+
+
+@pytest.fixture
+def converge(state, tmp_path):
+    """The files as a state run makes them -> the results; keywords change the pillar."""
+
+    def run(test=False, **changes):
+        module = state(test, **changes)
+        paths = [file.path for file in module._app("shop").secrets_files]
+        results = [module.written(path, "shop", "root") for path in paths]
+        return [*results, module.pruned(paths[0], "shop")]
+
+    return run
+
+
+def start(folder, slot, *names):
+    """A slot's record, as if its process had been started with these secrets files."""
+    record = {"release": "1a2b3c4d5e6f", "slot": {"secrets_files": [str(folder / name) for name in names]}}
+    (folder / f"{slot}.json").write_text(json.dumps(record))
+
+
+def files(folder):
+    """The secrets files in a folder."""
+    return sorted(file.name for file in folder.iterdir() if file.stem in ("secrets", "environment", "shop"))
 
 
 @pytest.fixture
@@ -168,7 +219,7 @@ def test_a_missing_password_names_the_pillar_key(written, path):
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(written, path, tmp_path, monkeypatch):
     written()
-    before = path.read_bytes()
+    before, there = path.read_bytes(), sorted(tmp_path.iterdir())
 
     def full(descriptor):
         raise OSError(28, "No space left on device")
@@ -178,7 +229,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(written, path, tmp_
     assert (failed["result"], failed["changes"]) == (False, {})
     assert "No space left on device" in failed["comment"]
     assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
+    assert sorted(tmp_path.iterdir()) == there
 
 
 def test_nobody_can_read_the_file_while_it_is_written(written, tmp_path, monkeypatch):
@@ -191,7 +242,7 @@ def test_nobody_can_read_the_file_while_it_is_written(written, tmp_path, monkeyp
 
     monkeypatch.setattr(os, "fchown", look)
     written()
-    assert seen == [0o600]
+    assert set(seen) == {0o600}
 
 
 def test_no_value_is_seen_in_results_or_logs(written, path, caplog):
@@ -212,15 +263,109 @@ VALUES = st.dictionaries(st.text(max_size=8), st.recursive(
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(VALUES, VALUES)
-def test_any_values_come_back_from_the_file_and_are_found_again(load, tmp_path_factory, old, new):
-    path = tmp_path_factory.mktemp("values") / "secrets.json"
-    state = load("_states/secrets.py", pillar=pillar(), grains={"id": "web1"})
+def test_any_values_come_back_from_the_file_and_are_found_again(written, path, old, new):
     for values in (old, new):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(app_spec, "secret_values", lambda app, values=values: values)
-            state.written(str(path), "shop", "root")
+            written()
             assert json.loads(path.read_bytes()) == values
-            assert state.written(str(path), "shop", "root")["changes"] == {}
+            assert written()["changes"] == {}
+
+
+READERS = {
+    "ini": lambda text: dict(parser_of(text)["settings"]),
+    "cfg": lambda text: dict(parser_of(text)["settings"]),
+    "xml": lambda text: {element.tag: element.text for element in ElementTree.fromstring(text)},
+    "toml": lambda text: dict(re.findall(r'^(\w+) = "(.*)"$', text, re.MULTILINE)),
+    "env": lambda text: dict(re.findall(r"^(\w+)='?(.*?)'?$", text, re.MULTILINE)),
+}
+
+
+def parser_of(text):
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.optionxform = str
+    parser.read_string(text)
+    return parser
+
+
+@pytest.mark.parametrize("format", READERS)
+def test_the_file_is_in_the_format_and_at_the_path_that_the_pillar_says(converge, tmp_path, format):
+    assert all(result["result"] for result in converge(secrets_file={"format": format}))
+    assert READERS[format]((tmp_path / f"secrets.{format}").read_text())["SECRET_KEY"] == SECRET
+    converge(secrets_file={"format": format, "path": "/etc/shop/shop.conf"})
+    assert READERS[format]((tmp_path / "shop.conf").read_text())["SECRET_KEY"] == SECRET
+
+
+@pytest.mark.parametrize("format", secret_formats.FILES)
+def test_in_every_format_a_second_run_changes_nothing_and_a_third_names_the_key(converge, format):
+    file = {"format": format, "export": True}
+    converge(secrets_file=file)
+    assert [result["changes"] for result in converge(secrets_file=file)] == [{}, {}, {}]
+    changes = [
+        result["changes"] for result in converge(secrets_file=file, secrets={"SECRET_KEY": "other", "MORE": "x"})
+    ]
+    assert changes == [{"added": ["MORE"], "changed": ["SECRET_KEY"]}] * 2 + [{}]
+
+
+@pytest.mark.parametrize("before", secret_formats.FILES)
+@pytest.mark.parametrize("after", secret_formats.FILES)
+def test_another_format_at_the_same_path_shows_keys_and_no_value(converge, tmp_path, caplog, before, after):
+    caplog.set_level(1, logger="")
+    place = {"path": "/etc/shop/shop.conf"}
+    converge(secrets_file={"format": before, **place})
+    foretold = converge(test=True, secrets_file={"format": after, **place})
+    done = converge(secrets_file={"format": after, **place})
+    assert [result["changes"] for result in foretold] == [result["changes"] for result in done]
+    assert "Managed" in (tmp_path / "shop.conf").read_text() or after == "json"
+    assert not any(value in repr([foretold, done]) + caplog.text for value in (SECRET, "p%C3%A4ssword"))
+
+
+def test_what_is_exported_is_flat_text_in_a_file_of_its_own(converge, tmp_path):
+    converge(secrets_file={"export": True}, config={"DEBUG": False, "RATES": {"EUR": 1}})
+    path = tmp_path / "environment.json"
+    assert json.loads(path.read_text()) == {
+        "ALLOWED_HOSTS": "shop.example.com",
+        "DATABASE_URL": "postgresql://shop:dat%40base%2Fp%C3%A4ssword@10.213.7.11:5432/shop",
+        "DEBUG": "false",
+        "RATES": '{"EUR": 1}',
+        "SECRET_KEY": SECRET,
+    }
+    assert (mode(path), path.owner()) == (0o640, "root")
+
+
+def test_a_file_at_another_path_stays_as_long_as_a_slot_was_started_with_it(converge, tmp_path):
+    converge()
+    start(tmp_path, "blue", "secrets.json")
+    for slot in ("green", "blue"):
+        assert converge(secrets_file={"format": "ini"})[-1]["changes"] == {}
+        assert files(tmp_path) == ["secrets.ini", "secrets.json"]
+        start(tmp_path, slot, "secrets.ini")
+    foretold = converge(test=True, secrets_file={"format": "ini"})[-1]
+    assert (foretold["result"], files(tmp_path)) == (None, ["secrets.ini", "secrets.json"])
+    assert converge(secrets_file={"format": "ini"})[-1]["changes"] == foretold["changes"]
+    assert foretold["changes"] == {"removed": [str(tmp_path / "secrets.json")]}
+    assert files(tmp_path) == ["secrets.ini"]
+    assert converge(secrets_file={"format": "ini"})[-1]["changes"] == {}
+
+
+def test_what_is_exported_no_more_is_removed(converge, tmp_path):
+    converge(secrets_file={"export": True})
+    assert converge()[-1]["changes"] == {"removed": [str(tmp_path / "environment.json")]}
+    assert files(tmp_path) == ["secrets.json"]
+
+
+def test_a_path_that_was_left_and_is_taken_again_is_no_file_of_before(converge, tmp_path):
+    converge()
+    start(tmp_path, "blue", "secrets.json")
+    converge(secrets_file={"format": "ini"})
+    converge()
+    assert files(tmp_path) == ["secrets.json"]
+
+
+def test_a_file_of_somebody_else_is_no_file_of_before(converge, tmp_path):
+    (tmp_path / "secrets.xml").write_text("")
+    converge()
+    assert files(tmp_path) == ["secrets.json", "secrets.xml"]
 
 
 def test_the_deploy_key_is_for_root_alone_and_ends_with_a_newline(deploy_key, tmp_path):

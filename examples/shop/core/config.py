@@ -1,7 +1,5 @@
 """Helpers for the settings; they need no settings themselves."""
 
-import json
-import os
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -12,34 +10,6 @@ BACKENDS = {
     "postgresql": {"ENGINE": "django.db.backends.postgresql", "OPTIONS": {"connect_timeout": 3}},
     "sqlite": {"ENGINE": "django.db.backends.sqlite3"},
 }
-
-
-class Secrets(dict):
-    """The values of a secrets file. Asking for one that is missing names the key and the file."""
-
-    def __init__(self, path, values):
-        super().__init__(values)
-        self.path = path
-
-    def __missing__(self, key):
-        raise ImproperlyConfigured(f"The key {key} is missing in the secrets file {self.path}")
-
-    def __repr__(self):
-        return f"<Secrets from {self.path}>"
-
-
-def read_secrets():
-    """Return the secrets in the JSON file that the environment variable SECRETS_FILE names."""
-    path = os.environ.get("SECRETS_FILE")
-    if not path:
-        raise ImproperlyConfigured("Set the environment variable SECRETS_FILE to the path of the secrets file")
-    try:
-        return Secrets(path, json.loads(Path(path).read_text(encoding="utf-8")))
-    except OSError as error:
-        raise ImproperlyConfigured(f"The secrets file {path} cannot be read: {error.strerror}") from error
-    except (TypeError, ValueError):
-        # The cause is left out on purpose: it would put the file's text into the log.
-        raise ImproperlyConfigured(f"The secrets file {path} is not a JSON object") from None
 
 
 def database(url):

@@ -1,4 +1,3 @@
-import json
 import tempfile
 from pathlib import Path
 from unittest import mock
@@ -7,37 +6,82 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError
 from django.test import SimpleTestCase, TestCase, override_settings
 
-from core.config import database, read_secrets, release_id
+from core.config import database, release_id
+from core.readers import READERS, read_secrets
+
+# The same values as each format has them; only some know numbers, true, lists and mappings.
+FILES = {
+    ".json": """{"SECRET_KEY": "hunter2 'ä' %s", "HOSTS": ["a", "b"], "DEBUG": false, "MAIL": {"PORT": 25}}""",
+    ".toml": """SECRET_KEY = "hunter2 'ä' %s"\nHOSTS = ["a", "b"]\nDEBUG = false\nMAIL = {PORT = 25}\n""",
+    ".ini": "[settings]\nSECRET_KEY = hunter2 'ä' %s\nHOSTS = a,b\nDEBUG = false\n\n[MAIL]\nPORT = 25\n",
+    ".env": """# comment\nSECRET_KEY="hunter2 'ä' %s"\nHOSTS=a,b\nDEBUG=false\nMAIL='{"PORT": 25}'\n""",
+    ".xml": """<?xml version="1.0" encoding="utf-8"?>
+        <settings>
+          <SECRET_KEY>hunter2 'ä' %s</SECRET_KEY>
+          <HOSTS type="list"><item>a</item><item>b</item></HOSTS>
+          <DEBUG type="boolean">false</DEBUG>
+          <MAIL type="mapping"><PORT type="number">25</PORT></MAIL>
+        </settings>""",
+}
+FILES[".cfg"] = FILES[".ini"]
+MAIL = {".ini": {"PORT": "25"}, ".cfg": {"PORT": "25"}, ".env": '{"PORT": 25}'}
 
 
 class SecretsTest(SimpleTestCase):
-    def read(self, text):
+    def read(self, text, ending=".json"):
         folder = self.enterContext(tempfile.TemporaryDirectory())
-        self.path = Path(folder) / "secrets.json"
-        self.path.write_text(text)
+        self.path = Path(folder) / f"secrets{ending}"
+        self.path.write_text(text, encoding="utf-8")
         with mock.patch.dict("os.environ", SECRETS_FILE=str(self.path)):
             return read_secrets()
 
-    def test_values_are_read(self):
-        self.assertEqual(self.read(json.dumps({"SECRET_KEY": "ä"}))["SECRET_KEY"], "ä")
+    def test_every_format_gives_the_same_values(self):
+        for ending in READERS:
+            with self.subTest(ending):
+                secrets = self.read(FILES[ending], ending)
+                self.assertEqual(secrets["SECRET_KEY"], "hunter2 'ä' %s")
+                self.assertEqual(secrets.words("HOSTS"), ["a", "b"])
+                self.assertIs(secrets.flag("DEBUG", True), False)
+                self.assertEqual(secrets["MAIL"], MAIL.get(ending, {"PORT": 25}))
 
     def test_a_missing_key_names_key_and_file(self):
-        secrets = self.read("{}")
-        with self.assertRaisesMessage(ImproperlyConfigured, f"SECRET_KEY is missing in the secrets file {self.path}"):
-            secrets["SECRET_KEY"]
+        for ending in READERS:
+            secrets = self.read(FILES[ending], ending)
+            for ask in (secrets.__getitem__, secrets.words):
+                expected = f"The key NO_KEY is missing in the secrets file {self.path}"
+                with self.subTest(ending), self.assertRaisesMessage(ImproperlyConfigured, expected):
+                    ask("NO_KEY")
 
-    def test_get_has_a_default(self):
-        self.assertIs(self.read("{}").get("SECURE_SSL_REDIRECT", True), True)
+    def test_what_need_not_be_there_has_a_default(self):
+        secrets = self.read("{}")
+        self.assertIs(secrets.flag("SECURE_SSL_REDIRECT", True), True)
+        self.assertEqual(secrets.words("SECRET_KEY_FALLBACKS", []), [])
+
+    def test_no_words_are_an_empty_list(self):
+        self.assertEqual(self.read("[settings]\nHOSTS =\n", ".ini").words("HOSTS"), [])
+
+    def test_a_flag_that_is_none_names_key_and_file_and_not_the_value(self):
+        secrets = self.read("DEBUG=hunter2", ".env")
+        with self.assertRaisesMessage(ImproperlyConfigured, f"The key DEBUG in the secrets file {self.path}") as caught:
+            secrets.flag("DEBUG", True)
+        self.assertNotIn("hunter2", str(caught.exception))
 
     def test_values_are_not_shown(self):
         self.assertNotIn("hunter2", repr(self.read('{"SECRET_KEY": "hunter2"}')))
 
-    def test_a_file_that_is_no_json_object_is_named_and_not_shown(self):
-        for text in ('{"SECRET_KEY": hunter2}', "[1]", "null"):
-            with self.subTest(text), self.assertRaisesMessage(ImproperlyConfigured, "is not a JSON object") as caught:
-                self.read(text)
+    def test_a_file_in_another_format_is_named_and_not_shown(self):
+        broken = {".json": '{"SECRET_KEY": hunter2}', ".toml": "SECRET_KEY = hunter2", ".ini": "SECRET_KEY = hunter2"}
+        broken |= {".cfg": "[other]\nSECRET_KEY = hunter2", ".xml": "<settings>hunter2", ".env": "SECRET_KEY='hunter2"}
+        for ending, text in [*broken.items(), (".json", "[1]"), (".json", "null")]:
+            expected = f"{ending} is not what its ending says"
+            with self.subTest(text), self.assertRaisesMessage(ImproperlyConfigured, expected) as caught:
+                self.read(text, ending)
             self.assertIsNone(caught.exception.__cause__)
             self.assertNotIn("hunter2", str(caught.exception))
+
+    def test_an_ending_that_no_reader_knows_is_told(self):
+        with self.assertRaisesMessage(ImproperlyConfigured, "secrets.yaml must end with one of .json, .toml, .ini"):
+            self.read("hunter2", ".yaml")
 
     @mock.patch.dict("os.environ", SECRETS_FILE="/nowhere/secrets.json")
     def test_an_absent_file_is_named(self):
