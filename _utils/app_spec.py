@@ -12,6 +12,7 @@ import urllib.parse
 from collections.abc import Mapping
 
 import app_spec_checks
+import app_spec_files
 import app_spec_web
 import waves
 from app_spec_classes import (
@@ -84,7 +85,7 @@ def plain(app):
 
 def with_release(app, id, commit, revision):
     """Return the app with one release: the one that its hosts shall run."""
-    return dataclasses.replace(app, releases=(_release(app.paths, id, commit, revision),))
+    return dataclasses.replace(app, releases=(_release(app.paths, app.files, id, commit, revision),))
 
 
 def database_password(app):
@@ -96,7 +97,7 @@ def database_password(app):
 
 def secret_values(app):
     """
-    Return what the app's secrets file holds, in clear. Only ``_states/secrets.py`` may ask.
+    Return what the app's secrets file holds, in clear. Only ``_states/secrets.py`` and ``app_files`` may ask.
 
     The pillar's ``config``, ALLOWED_HOSTS (the domains), DATABASE_URL (the password escaped for a URL) and the secrets.
     """
@@ -131,7 +132,8 @@ def _app(name, values, grains):
     app = values["apps"][name]
     paths = _paths(name)
     secrets_file = f"{paths.etc}/secrets.{app['secrets']['format']}"
-    variables = _variables(app, paths, secrets_file)
+    files = app_spec_files.files(app)
+    variables = _variables(app, paths, secrets_file) | app_spec_files.variables(files, paths.etc)
     web = app_spec_web.web(name, app, values, grains, paths)
     secrets = {key: Secret(value) for key, value in values["secrets"].get(name, {}).items()}
     deploy_key = secrets.pop("deploy_key", None)
@@ -143,12 +145,13 @@ def _app(name, values, grains):
         domains=tuple(app["domains"]),
         hosts=tuple(app["hosts"]),
         source=_source(app["source"], paths),
-        releases=_releases(name, paths, values.get("releases", {})),
+        releases=_releases(name, paths, files, values.get("releases", {})),
         paths=paths,
         secrets_file=secrets_file,
-        config_files=app_spec_web.config_files(web, paths, secrets_file),
+        files=files,
+        config_files=app_spec_web.config_files(web, paths, secrets_file, files),
         max_body_bytes=_bytes(app["max_body"]),
-        slots=app_spec_web.slots(name, app, web, paths, variables),
+        slots=app_spec_web.slots(name, app, web, paths, variables, files),
         web=web,
         variables=variables,
         health=_health(app["health"], host=app["domains"][0]),
@@ -171,11 +174,12 @@ def _variables(app, paths, secrets_file):
 
 def _paths(name):
     home = f"/srv/{name}"
-    inside = ("downloads", "releases", "venvs", "static", "media", "slots", "run", "current")
+    inside = ("downloads", "releases", "furnished", "venvs", "static", "media", "slots", "run", "current")
     folders = {folder: f"{home}/{folder}" for folder in inside}
     run = folders["run"]
     folders |= {"live": f"{run}/web", "standby": f"{run}/back", "nobody": f"{folders['slots']}/none"}
-    return Paths(home=home, mirror=f"{home}/source.git", etc=f"/etc/{name}", logs=f"/var/log/{name}", **folders)
+    folders |= {"etc": f"/etc/{name}", "files": f"/etc/{name}/files", "file_set": f"/etc/{name}/files/set"}
+    return Paths(home=home, mirror=f"{home}/source.git", logs=f"/var/log/{name}", **folders)
 
 
 def _source(source, paths):
@@ -191,16 +195,17 @@ def _source(source, paths):
     )
 
 
-def _releases(name, paths, releases):
+def _releases(name, paths, files, releases):
     if name not in releases:
         return ()
     release = releases[name]
-    return (_release(paths, release["id"], release["commit"], release["revision"]),)
+    return (_release(paths, files, release["id"], release["commit"], release["revision"]),)
 
 
-def _release(paths, id, commit, revision):
-    path = f"{paths.releases}/{id}"
-    return Release(id=id, commit=commit, revision=revision, path=path, python=f"{path}/.venv/bin/python")
+def _release(paths, files, id, commit, revision):
+    code, furnished = f"{paths.releases}/{id}", f"{paths.furnished}/{id}"
+    path = furnished if any(file.into == "release" for file in files) else code
+    return Release(id, commit, revision, code, furnished, path, python=f"{path}/.venv/bin/python")
 
 
 def _bytes(size):

@@ -2,6 +2,7 @@
 
 import math
 
+import app_spec_files
 import process_sections
 import sizing
 import web_servers
@@ -41,9 +42,12 @@ def web(name, app, values, grains, paths):
     )
 
 
-def slots(name, app, web, paths, variables):
-    """Return the two ``Slot`` of an app."""
-    return tuple(_slot(slot, name, app, web, paths, variables) for slot in SLOTS)
+def slots(name, app, web, paths, variables, files):
+    """Return the two ``Slot`` of an app; each has config files of its own."""
+    return tuple(
+        _slot(slot, name, app, web, paths, variables | app_spec_files.variables(files, f"{paths.files}/{slot}"))
+        for slot in SLOTS
+    )
 
 
 def _size(model, name, app, values, grains):
@@ -95,9 +99,11 @@ def _maps(server, paths):
     return tuple(ConfigFile(name, f"{paths.slots}/{name}", f"{TEMPLATES}/{name}") for name in names)
 
 
-def config_files(web, paths, secrets_file):
+def config_files(web, paths, secrets_file, files):
     """Return the paths of what a process of the app reads when it starts: with one of them changed it starts anew."""
-    return (*(file.path for file in web.files), secrets_file, *([door_token(paths)] if web.front == "apache" else []))
+    more = [door_token(paths)] if web.front == "apache" else []
+    more += [paths.file_set] if any(file.into == "etc" for file in files) else []
+    return (*(file.path for file in web.files), secrets_file, *more)
 
 
 def door_token(paths):
@@ -130,6 +136,9 @@ def _slot(slot, name, app, web, paths, variables):
     return Slot(
         name=slot,
         link=link,
+        files=f"{paths.files}/{slot}",
+        file_set=paths.file_set,
+        furnished=paths.furnished,
         record=f"{link}.json",
         live=paths.live,
         standby=paths.standby,

@@ -64,6 +64,7 @@ def test_paths_are_those_of_the_design():
         "home": "/srv/shop", "mirror": "/srv/shop/source.git", "downloads": "/srv/shop/downloads",
         "releases": "/srv/shop/releases", "venvs": "/srv/shop/venvs", "static": "/srv/shop/static",
         "media": "/srv/shop/media", "slots": "/srv/shop/slots", "run": "/srv/shop/run",
+        "furnished": "/srv/shop/furnished", "files": "/etc/shop/files", "file_set": "/etc/shop/files/set",
         "live": "/srv/shop/run/web", "standby": "/srv/shop/run/back", "nobody": "/srv/shop/slots/none",
         "current": "/srv/shop/current", "etc": "/etc/shop", "logs": "/var/log/shop",
     }  # fmt: skip
