@@ -3,8 +3,8 @@
 import re
 import shlex
 
+import app_spec_classes
 import web_servers
-from app_spec_classes import AppFile, Secret
 
 SOURCES = ("contents", "source", "template")
 # What Slipway itself puts into the two places; a release's own are those of `releases`, `manage` and `app_files`.
@@ -45,11 +45,11 @@ def problems(path, app, own, told):
 
 def _file(name, file):
     kind = next(source for source in SOURCES if source in file)
-    return AppFile(
+    return app_spec_classes.AppFile(
         name=name,
         into=file["into"],
         kind=kind,
-        origin=Secret(file[kind]) if file["secret"] and kind == "contents" else file[kind],
+        origin=app_spec_classes.Secret(file[kind]) if file["secret"] and kind == "contents" else file[kind],
         secret=file["secret"],
         owner=file["owner"],
         mode=int(file["mode"], 8),

@@ -1,5 +1,5 @@
 # Managed by Salt: salt://app/servers/wsgi.py
-"""What mod_wsgi loads in each process: the app, with the environment that Apache may not have passed on."""
+"""What mod_wsgi loads in each process: the app, with the environment of which Apache may have changed a part."""
 
 import importlib
 import os
