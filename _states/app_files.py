@@ -101,7 +101,7 @@ def _spec(app):
 def _failing(what):
     try:
         yield
-    except (OSError, LookupError) as error:
+    except OSError as error:
         raise CommandExecutionError(f"{what}: {error}") from error
 
 

@@ -149,9 +149,13 @@ def _make_parents(folder, group, mode):
 
 def _make_folder(folder, group, mode):
     """A folder of root's, for the group to look into."""
-    Path(folder).mkdir()
-    shutil.chown(folder, "root", group)
-    Path(folder).chmod(mode)
+    folder = Path(folder)
+    folder.mkdir()
+    try:
+        shutil.chown(folder, "root", group)
+    except LookupError as error:
+        raise CommandExecutionError(f"{folder} was not made: there is no {group!r} on this host") from error
+    folder.chmod(mode)
 
 
 def _furnish(new, base):
