@@ -18,7 +18,6 @@ variables
 import contextlib
 import json
 import os
-import shutil
 import time
 from pathlib import Path
 
@@ -223,7 +222,7 @@ def share(folder, shared, replace=False):
         staging.make_folder(place.parent)
         new = staging.temporary(place)
         new.unlink(missing_ok=True)
-        _link_or_copy(root / name, new)
+        staging.link_or_copy(root / name, new)
         new.replace(place)
     return len(names)
 
@@ -297,14 +296,6 @@ def _own(root, uid, gid):
     for parent, folders, files in os.walk(root):
         for name in (*folders, *files):
             os.lchown(Path(parent, name), uid, gid)
-
-
-def _link_or_copy(file, new):
-    try:
-        os.link(file, new)
-    except OSError:
-        # Another file system, or one without hard links.
-        shutil.copy2(file, new)
 
 
 def _files(root):

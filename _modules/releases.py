@@ -11,8 +11,12 @@ from pathlib import Path
 
 from salt.exceptions import CommandExecutionError
 
+import app_files
+import app_spec
+import app_spec_files
 import archives
 import command
+import editions
 import folders
 import launch
 import repository
@@ -24,8 +28,8 @@ ID_LENGTH = 12
 ID = ".release"
 INPUTS = ".inputs.json"
 VENV = ".venv"
-# Names that are ours in a release, whatever the code brings along; the last is that of `manage.collect_static`.
-OURS = (VENV, ID, INPUTS, ".static")
+# Names that are ours in a release, whatever the code brings along; `.static` is that of `manage.collect_static`.
+OURS = (VENV, ID, INPUTS, ".static", app_files.NOTE)
 
 
 def resolve(source, revision, mirror):
@@ -130,16 +134,20 @@ def stage(path, source, commit, mirror, downloads, venvs, requirements, python, 
     return lacking
 
 
-def preview(path, home, current, source, commit, mirror, venvs, requirements, python, environment, packages, django):
+def preview(
+    path, home, current, source, commit, mirror, venvs, requirements, python, environment, packages, django, files_of=""
+):
     """
     What staging a release would bring, told by a throwaway copy of it beside ``home``: nothing below that is touched.
 
     path, source, commit, mirror, venvs, requirements, python, environment, packages
-        As ``releases.stage`` takes them. A release that is staged already is asked itself.
+        As ``releases.stage`` takes them. A release that is staged already is asked itself, unless it gets files.
     home, current
         The app's folder, and the link to the release that serves.
     django
         ``{"settings", "user", "variables"}`` as ``manage.pending_migrations`` takes them.
+    files_of
+        The app whose config files the copy gets; empty if it has none.
 
     Returns a dictionary: ``requirements`` as ``{name: [old version, new version]}``, ``migrations`` that are pending,
     ``unsafe`` as ``{migration: [reasons]}``, ``unexamined`` as ``{migration: why}``; ``unknown``, why something is not
@@ -155,14 +163,18 @@ def preview(path, home, current, source, commit, mirror, venvs, requirements, py
     """
     if not Path(environments.UV).exists():
         return {"unknown": f"there is no {environments.UV} yet: orch.provision"}
-    if not lacks(path, requirements, python, environment) and not missing_packages(path, packages):
+    lacking = lacks(path, requirements, python, environment) or missing_packages(path, packages)
+    if not files_of and not lacking:
         return _foreseen(Path(path), current, **django)
     what = (source, commit, mirror, venvs, requirements, python, environment, packages)
     with _failing(f"no copy of {path} was made"), _throwaway(Path(home)) as box:
-        return _foreseen(_sketch(box, Path(path).name, *what), current, **django)
+        tree = _sketch(box, Path(path).name, *what)
+        if files_of and not _unprovided(django["user"], django["variables"]):
+            django = {**django, "variables": django["variables"] | _place_files(files_of, tree, box / "files")}
+        return _foreseen(tree, current, **django)
 
 
-def prunable(folder, keep, slots, release, protect, venvs):
+def prunable(folder, keep, slots, release, protect, venvs, furnished=""):
     """
     What can be removed: old releases, venvs that no release links to, and what killed runs have left; a list of paths.
 
@@ -176,6 +188,8 @@ def prunable(folder, keep, slots, release, protect, venvs):
         The path of the release that is wanted.
     protect
         Ids of releases that must stay, such as the one to roll back to.
+    furnished
+        The folder of the releases' copies with files in them, which go with their release.
 
     CLI Example:
 
@@ -186,7 +200,7 @@ def prunable(folder, keep, slots, release, protect, venvs):
     return [str(path) for path in _prunable(folder, keep, slots, Path(release), protect, venvs)]
 
 
-def prune(folder, keep, slots, release, protect, venvs):
+def prune(folder, keep, slots, release, protect, venvs, furnished=""):
     """
     Remove what ``releases.prunable`` (with the same arguments) names; returns the paths that were removed.
 
@@ -200,13 +214,17 @@ def prune(folder, keep, slots, release, protect, venvs):
         doomed = _prunable(folder, keep, slots, Path(release), protect, venvs)
         for path in doomed:
             staging.discard(path)
+            if furnished:
+                Path(furnished, path.name).unlink(missing_ok=True)
+        if furnished:
+            editions.clean(furnished, slots)
     return [str(path) for path in doomed]
 
 
 def _prunable(folder, keep, slots, wanted, protect, venvs):
     others = [path for path in _releases(folder) if path != wanted]
-    used = {link.resolve() for link in Path(slots).glob("*") if link.is_symlink()}
-    old = [path for path in others[max(keep - 1, 0) :] if path.resolve() not in used and path.name not in protect]
+    used = {_id(link) for link in Path(slots).glob("*") if link.is_symlink()}
+    old = [path for path in others[max(keep - 1, 0) :] if path.name not in {*used, *protect}]
     if not _is_complete(wanted):
         # Which of the venvs it will link to is not known yet, and staging clears the leftovers.
         return old
@@ -308,6 +326,15 @@ def _sketch(box, id, source, commit, mirror, venvs, requirements, python, enviro
     return tree
 
 
+def _place_files(app, tree, folder):
+    """Put an app's files into a copy of a release, and those of its folder of /etc into another; their variables."""
+    spec = app_spec.load(__pillar__, __grains__).app(app)
+    into = {into: app_files.wanted(spec, into, __salt__["cp.cache_file"]) for into in ("release", "etc")}
+    app_files.put(tree, into["release"], spec.group)
+    app_files.fill(folder, into["etc"], spec.group)
+    return app_spec_files.variables(spec.files, folder)
+
+
 def _foreseen(tree, current, settings, user, variables):
     """What the release in ``tree`` says of itself, and how its venv differs from that of the release which serves."""
     changed = venv_packages.differences(Path(current, VENV), tree / VENV)
@@ -359,8 +386,13 @@ def _releases(folder):
 
 
 def _is_complete(release):
-    file = release / ID
-    return not release.is_symlink() and file.is_file() and file.read_text("utf-8").strip() == release.name
+    return not release.is_symlink() and _id(release) == release.name
+
+
+def _id(folder):
+    """The id of the release in a folder, or of which it is a copy; empty if it is none."""
+    file = folder / ID
+    return file.read_text("utf-8").strip() if file.is_file() else ""
 
 
 def _inputs(requirements, python, environment):

@@ -19,6 +19,7 @@ from salt.exceptions import CommandExecutionError
 import access_log
 import command
 import doors
+import editions
 import host_timers
 import probe
 import slot_record
@@ -141,10 +142,10 @@ def activate(slots, current, release, path, config_files, health, window, warm_r
     else:
         slot, back = _idle(slots, before), before
         if not _is_warm(slot, release, path, config_files, health):
-            _start_idle(slot, release, path, config_files, health, warm_requests)
+            _start_idle(slot, back, release, path, config_files, health, warm_requests)
         _ask_master_later(slot, back, current, health, window, confirm)
         _give_traffic(slot, back)
-    slot_record.point(current, path)
+    slot_record.point(current, editions.led_to(path))
     _confirm(slot, back, current, release, health, window)
     if keep_warm and back and slot_record.read(back):
         _keep_warm(back, keep_warm)
@@ -172,6 +173,7 @@ def revert(app, slot):
     if target is None:
         _take_traffic_away(slots[0], current)
     elif slot_record.active(slots) != target or _state(target) not in ALIVE:
+        slot_record.give_files_back(target)
         _prove_again(target, spec["health"])
         _give_traffic(target, slot_record.active(slots))
         slot_record.write(target, {**slot_record.read(target), "confirmed": True})
@@ -335,7 +337,7 @@ def _is_warm(slot, release, path, config_files, health):
     return True
 
 
-def _start_idle(slot, release, path, config_files, health, warm_requests):
+def _start_idle(slot, back, release, path, config_files, health, warm_requests):
     """Make the idle slot run the release and answer well; what never answered well is killed, for it may hang."""
     unproved = _prepared(slot, release, path, config_files) and not slot_record.read(slot).get("confirmed")
     if not (unproved and _state(slot) in ALIVE):
@@ -347,6 +349,8 @@ def _start_idle(slot, release, path, config_files, health, warm_requests):
         reason = _reason(slot, release, error, "it got no traffic")
         _manager(slot, "kill")
         slot_record.forget(slot)
+        if back:
+            slot_record.give_files_back(back)
         raise CommandExecutionError(reason) from error
 
 
@@ -357,7 +361,7 @@ def _start_anew(slot, release, path, config_files):
     _stop_gracefully(slot)
     slot_record.forget(slot)
     _forget_strangers(slot)
-    slot_record.point(slot["link"], path)
+    slot_record.take(slot, path)
     _manager(slot, "configure", slot["section"])
     fingerprint = slot_record.fingerprint(slot, release, config_files)
     record = {"release": release, "fingerprint": fingerprint, "started": time.time(), "confirmed": False}
@@ -491,6 +495,7 @@ def _confirm(slot, back, current, release, health, window):
 def _go_back(failed, back, current, health):
     """First move the traffic, then end the failed release gracefully: it holds requests of real users."""
     if back and slot_record.read(back):
+        slot_record.give_files_back(back)
         if _state(back) not in ALIVE:
             # Whatever it answers: what failed is no better.
             with suppress(CommandExecutionError):

@@ -85,6 +85,8 @@ def static_collected(name, python, folder, settings, user, variables, shared, cu
             - variables: {SECRETS_FILE: /etc/shop/secrets.json}
             - shared: /srv/shop/static
             - current: /srv/shop/current
+            - watch:
+              - app_files: shop-release-files
     """
     if __salt__["manage.is_collected"](folder):
         lacking = __salt__["manage.unshared"](folder, shared)
@@ -133,6 +135,17 @@ def static_shared(name, folder, shared):
         return state_result.would(name, changes, "The static files of another release would be replaced")
     __salt__["manage.share"](folder, shared, replace=True)
     return state_result.changed(name, changes, "The static files of another release were replaced")
+
+
+def mod_watch(name, sfun, folder, **kwargs):
+    """
+    Predict, in test mode, what follows from files that would go into the release that is served: for its static files
+    it is another one. For real the states above find that themselves.
+    """
+    if not __opts__["test"] or not __salt__["manage.is_collected"](folder):
+        return state_result.unchanged(name, "The static files are those of the release")
+    what = {"static_collected": "collected", "static_shared": "replaced"}[sfun]
+    return state_result.would(name, {what: folder}, "The static files would be collected anew, for the changed files")
 
 
 def _is_served(folder, current):

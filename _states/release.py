@@ -42,7 +42,7 @@ def staged(name, source, commit, mirror, downloads, venvs, requirements, python,
 
 
 @state_result.failures_are_results
-def pruned(name, keep, slots, release, venvs, protect=()):
+def pruned(name, keep, slots, release, venvs, furnished="", protect=()):
     """
     Ensure that old releases, and venvs that none needs, are gone; never one that runs, is wanted or is protected.
 
@@ -50,7 +50,7 @@ def pruned(name, keep, slots, release, venvs, protect=()):
         The folder of the releases.
     keep
         How many stay, the wanted one counted even before it is there.
-    slots, release, venvs, protect
+    slots, release, venvs, furnished, protect
         As ``releases.prunable`` takes them.
 
     .. code-block:: yaml
@@ -62,9 +62,10 @@ def pruned(name, keep, slots, release, venvs, protect=()):
             - slots: /srv/shop/slots
             - release: /srv/shop/releases/1a2b3c4d5e6f
             - venvs: /srv/shop/venvs
+            - furnished: /srv/shop/furnished
             - protect: [0f1e2d3c4b5a]
     """
-    question = (name, keep, slots, release, list(protect), venvs)
+    question = (name, keep, slots, release, list(protect), venvs, furnished)
     doomed = __salt__["releases.prunable"](*question)
     if not doomed:
         return state_result.unchanged(name, "Nothing is left over")

@@ -5,11 +5,8 @@ Core's ``file.managed`` is not used on purpose: it can show a diff, it may keep 
 values would have to pass through a rendered SLS file.
 """
 
-import grp
 import os
-import pwd
 import re
-import stat
 from pathlib import Path
 
 import app_spec
@@ -146,7 +143,7 @@ def _app(name):
 def _file(path, content, group, mode, describe):
     """The answer about a file that shall be there; ``describe`` names, without values, how it differs from the old."""
     old = _content(path)
-    changes = {**({} if old == content else describe(old)), **_attributes(path, group, mode)}
+    changes = {**({} if old == content else describe(old)), **atomic_file.attributes(path, OWNER, group, mode)}
     if not changes:
         return state_result.unchanged(path, f"{path} is as it should be")
     if __opts__["test"]:
@@ -169,27 +166,6 @@ def _content(path):
     """The bytes of a file; None if there is none, or something else in its place."""
     file = Path(path)
     return file.read_bytes() if file.is_file() and not file.is_symlink() else None
-
-
-def _attributes(path, group, mode):
-    """What of the owner and the mode differs; nothing of a file that is not there."""
-    try:
-        found = os.lstat(path)
-    except FileNotFoundError:
-        return {}
-    pairs = {
-        "owner": (f"{_name(pwd.getpwuid, found.st_uid)}:{_name(grp.getgrgid, found.st_gid)}", f"{OWNER}:{group}"),
-        "mode": (f"{stat.S_IMODE(found.st_mode):04o}", f"{mode:04o}"),
-    }
-    return {key: f"{old} -> {new}" for key, (old, new) in pairs.items() if old != new}
-
-
-def _name(lookup, number):
-    # First field of both kinds of entry. An owner that was deleted is left as a number.
-    try:
-        return lookup(number)[0]
-    except KeyError:
-        return str(number)
 
 
 def _keys(format, old, new):

@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Mapping
 
 import app_spec_checks
+import app_spec_files
 import app_spec_web
 import launch
 import rotation
@@ -92,7 +93,7 @@ def plain(app):
 
 def with_release(app, id, commit, revision):
     """Return the app with one release: the one that its hosts shall run."""
-    return dataclasses.replace(app, releases=(_release(app.paths, id, commit, revision),))
+    return dataclasses.replace(app, releases=(_release(app.paths, app.files, id, commit, revision),))
 
 
 def database_password(app):
@@ -124,7 +125,7 @@ def password_key(name):
 
 def secret_values(app):
     """
-    Return what the app's secrets file holds, in clear. Only ``_states/secrets.py`` may ask.
+    Return what the app's secrets file holds, in clear. Only ``_states/secrets.py`` and ``app_files`` may ask.
 
     The pillar's ``config``, ALLOWED_HOSTS (the domains), DATABASE_URL (the password escaped for a URL) and the secrets,
     with ``<KEY>_FALLBACKS``, a list, where another value of one is accepted too.
@@ -159,8 +160,8 @@ def _app(name, values, grains):
     """Complete one app of which every value has been checked."""
     app = values["apps"][name]
     paths = _paths(name)
-    files = _secrets_files(app["secrets"], paths)
-    variables = _variables(app, paths, files)
+    secrets_files, files = _secrets_files(app["secrets"], paths), app_spec_files.files(app)
+    variables = _variables(app, paths, secrets_files) | app_spec_files.variables(files, paths.etc)
     web = app_spec_web.web(name, app, values, grains, paths)
     held = _held(name, values)
     key, password = (held.get(path) for path in (secret_key(name, DEPLOY_KEY), password_key(name)))
@@ -171,13 +172,14 @@ def _app(name, values, grains):
         domains=tuple(app["domains"]),
         hosts=tuple(app["hosts"]),
         source=_source(app["source"], paths),
-        releases=_releases(name, paths, values.get("releases", {})),
+        releases=_releases(name, paths, files, values.get("releases", {})),
         paths=paths,
-        secrets_files=files,
+        secrets_files=secrets_files,
         fallback=app["secrets"]["fallback"],
-        config_files=app_spec_web.config_files(web, paths, files),
+        files=files,
+        config_files=app_spec_web.config_files(web, paths, secrets_files, files),
         max_body_bytes=_bytes(app["max_body"]),
-        slots=app_spec_web.slots(name, app, web, paths, files, variables),
+        slots=app_spec_web.slots(name, app, web, paths, secrets_files, files, variables),
         web=web,
         variables=variables,
         health=_health(app["health"], host=app["domains"][0]),
@@ -237,11 +239,12 @@ def _variables(app, paths, files):
 
 def _paths(name):
     home = f"/srv/{name}"
-    inside = ("downloads", "releases", "venvs", "static", "media", "slots", "run", "current")
+    inside = ("downloads", "releases", "furnished", "venvs", "static", "media", "slots", "run", "current")
     folders = {folder: f"{home}/{folder}" for folder in inside}
     run = folders["run"]
     folders |= {"live": f"{run}/web", "standby": f"{run}/back", "nobody": f"{folders['slots']}/none"}
-    return Paths(home=home, mirror=f"{home}/source.git", etc=f"/etc/{name}", logs=f"/var/log/{name}", **folders)
+    folders |= {"etc": f"/etc/{name}", "files": f"/etc/{name}/files", "file_set": f"/etc/{name}/files/set"}
+    return Paths(home=home, mirror=f"{home}/source.git", logs=f"/var/log/{name}", **folders)
 
 
 def _source(source, paths):
@@ -257,16 +260,17 @@ def _source(source, paths):
     )
 
 
-def _releases(name, paths, releases):
+def _releases(name, paths, files, releases):
     if name not in releases:
         return ()
     release = releases[name]
-    return (_release(paths, release["id"], release["commit"], release["revision"]),)
+    return (_release(paths, files, release["id"], release["commit"], release["revision"]),)
 
 
-def _release(paths, id, commit, revision):
-    path = f"{paths.releases}/{id}"
-    return Release(id=id, commit=commit, revision=revision, path=path, python=f"{path}/.venv/bin/python")
+def _release(paths, files, id, commit, revision):
+    code, furnished = f"{paths.releases}/{id}", f"{paths.furnished}/{id}"
+    path = furnished if any(file.into == "release" for file in files) else code
+    return Release(id, commit, revision, code, furnished, path, python=f"{path}/.venv/bin/python")
 
 
 def _bytes(size):

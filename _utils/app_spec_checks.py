@@ -12,6 +12,7 @@ import re
 import zlib
 from collections.abc import Mapping
 
+import app_spec_files
 import app_spec_keys
 import app_spec_secrets
 import launch
@@ -244,6 +245,7 @@ def _agreement(name, app, secrets, problems):
         problems.append(f"{path}:media_url: {media!r} and static_url {static!r} overlap: give each its own path")
     problems += app_spec_secrets.problems(name, app, secrets)
     _server(path, app, problems)
+    problems += app_spec_files.problems(f"{path}:files", app, OWN_VARIABLES, problems)
     for key in OWN_VARIABLES.keys() & app.get("variables", {}).keys():
         problems.append(f"{path}:variables:{key}: is set for every app: {OWN_VARIABLES[key]}")
 

@@ -85,13 +85,39 @@ class Source:
 
 @dataclasses.dataclass(frozen=True)
 class Release:
-    """One built copy of an app's code, and the Python that runs it."""
+    """
+    One built copy of an app's code, and the Python that runs it.
+
+    It is run at ``path``: that is ``code``, or where files of the pillar go into the release ``furnished``, a link to a
+    copy with these files in it.
+    """
 
     id: str
     commit: str
     revision: str
+    code: str
+    furnished: str
     path: str
     python: str
+
+
+@dataclasses.dataclass(frozen=True)
+class AppFile:
+    """
+    A config file of an app, called ``name`` below the place that it goes ``into`` (``etc`` or ``release``). ``kind``
+    says what ``origin`` is: the ``contents``, or the address of a ``source`` or a ``template``. ``check`` is a command,
+    ``variable`` the one in which the app's processes find the file's path.
+    """
+
+    name: str
+    into: str
+    kind: str
+    origin: str
+    secret: bool
+    owner: str
+    mode: int
+    check: tuple
+    variable: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +128,7 @@ class Paths:
     mirror: str
     downloads: str
     releases: str
+    furnished: str
     venvs: str
     static: str
     media: str
@@ -112,6 +139,8 @@ class Paths:
     nobody: str
     current: str
     etc: str
+    files: str
+    file_set: str
     logs: str
 
 
@@ -136,10 +165,15 @@ class Slot:
     ``section`` is what the process manager ``manager`` (an execution module) is configured with as ``program``;
     ``secrets_files`` are the paths of those that its process reads.
     ``front`` is the web server of the host, ``access_log`` its log, ``timeout`` in seconds.
+    ``file_set`` is the link to the app's config files as they shall be, ``files`` that to those which the slot was
+    started with, ``furnished`` the folder of the releases with files in them.
     """
 
     name: str
     link: str
+    files: str
+    file_set: str
+    furnished: str
     record: str
     live: str
     standby: str
@@ -317,6 +351,7 @@ class App:
     paths: Paths
     fallback: int
     secrets_files: tuple
+    files: tuple
     config_files: tuple
     slots: tuple
     web: Web

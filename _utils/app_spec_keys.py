@@ -13,6 +13,7 @@ from app_spec_kinds import (
     choice,
     either,
     is_address,
+    is_check,
     is_command,
     is_domain,
     is_json,
@@ -95,6 +96,14 @@ SECRET_PATH = text(
 SECRET = text("text", r"[^\x00\ud800-\udfff]+", "write a text that is not empty, in quotes", 65536, hidden=True)
 PASSWORD = text(
     "text", r"[^\x00-\x1f\x7f\ud800-\udfff]+", "write one line that is not empty, in quotes", hidden=True
+)  # fmt: skip
+TEXT = text("text", r"[^\x00\ud800-\udfff]*", "write it in quotes, or its lines below a `|`", 1048576, hidden=True)
+SALT_FILE = text(
+    "file of the file server", rf"salt:/{PATH}", "write it as salt://shop/newrelic.ini, without . or .. in it"
+)  # fmt: skip
+FILE_PATH = text(
+    "path of a file", r"(?!\.\.?(/|$))[\w.@+-]+(/(?!\.\.?(/|$))[\w.@+-]+)*",
+    "write it as newrelic.ini or conf.d/newrelic.ini: letters, digits, . _ - @ +, no / in front and no ..",
 )  # fmt: skip
 
 HOST = (
@@ -342,6 +351,65 @@ SECRETS_FILE = (
     ),
 )
 
+FILE = (
+    Key(
+        "into",
+        choice("etc", "release", fix="write etc or release"),
+        "etc",
+        "`etc`: the file is `/etc/<app>/<path>`. `release`: it is in the release, beside `manage.py`, also in the place"
+        " of a file of the code.",
+    ),
+    Key(
+        "contents",
+        TEXT,
+        Derived("one of `contents`, `source`, `template`"),
+        "The text itself. Every host's pillar has it: no secrets here.",
+    ),
+    Key(
+        "source",
+        SALT_FILE,
+        Derived("one of `contents`, `source`, `template`"),
+        "A file of the master's file server, taken as it is. Every host can read it there: no secrets in it.",
+    ),
+    Key(
+        "template",
+        SALT_FILE,
+        Derived("one of `contents`, `source`, `template`"),
+        "A Jinja template there, which knows `app`, `config` and, for a secret file, `secrets`.",
+    ),
+    Key(
+        "secret",
+        Kind("true or false", lambda value: isinstance(value, bool), "write true or false"),
+        False,
+        "Whether the file holds secrets: then nothing of its text is ever shown, and its template knows them.",
+    ),
+    Key(
+        "owner",
+        text("root or the app's user", r"[a-z_][a-z0-9_-]{0,30}", "write root, or the user of the app"),
+        "root",
+        "Who owns the file. Its group is always the app's.",
+    ),
+    Key(
+        "mode",
+        text("mode", r"0[4-7][0145][0145]", 'write it as "0640", in quotes; nobody but its owner may write the file'),
+        "0640",
+        "Its permissions, in quotes.",
+    ),
+    Key(
+        "check",
+        Kind("command with `{file}`", is_check, "write one command with {file} where the path belongs, in quotes"),
+        Derived("it is not checked"),
+        "Run as the app's user in the release's folder, with the path of the new file for `{file}`. If it fails nothing"
+        " is changed.",
+    ),
+    Key(
+        "variable",
+        VARIABLE_NAME,
+        Derived("none"),
+        "An environment variable in which the app's processes find the path of the file; not with `into: release`.",
+    ),
+)
+
 APP = (
     Key(
         "source",
@@ -514,6 +582,17 @@ APP = (
         table(*SECRETS_FILE),
         {},
         "How the secrets file is written; the secrets themselves never stand here.",
+    ),
+    Key(
+        "files",
+        mapping(
+            FILE_PATH,
+            table(*FILE, fix="write {contents: ...}, or source: or template:"),
+            "mapping of paths",
+            fix="write newrelic.ini: {source: salt://shop/newrelic.ini}",
+        ),
+        {},
+        "Further config files of the app; see below.",
     ),
     Key(
         "variables",

@@ -145,6 +145,11 @@ def is_command(value):
     return bool(words) and all(words) and not any(re.fullmatch(r"[|&;<>]+", word) for word in words)
 
 
+def is_check(value):
+    """A command that is told of which file it is asked."""
+    return is_command(value) and "{file}" in value
+
+
 def is_status(value):
     """``200`` or ``"200-399"``, from low to high."""
     if isinstance(value, bool) or not isinstance(value, (int, str)):

@@ -7,7 +7,7 @@ import secret_formats
 import web_servers
 
 # What lies beside the secrets file and is ours. (Names that begin with a dot are no names for it.)
-OURS = {"deploy_key", "door.conf", "environment.json", "known_hosts", "launch.py"}
+OURS = {"deploy_key", "door.conf", "environment.json", "files", "known_hosts", "launch.py"}
 OURS |= {name for server in web_servers.SERVERS.values() for name in (server.config, *server.more)}
 
 # What the deployment sets, and what else changes how the programs of a slot start: an exported value must not.

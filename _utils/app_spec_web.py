@@ -2,6 +2,7 @@
 
 import math
 
+import app_spec_files
 import process_sections
 import sizing
 import web_servers
@@ -41,9 +42,10 @@ def web(name, app, values, grains, paths):
     )
 
 
-def slots(name, app, web, paths, secrets_files, variables):
-    """Return the two ``Slot`` of an app."""
-    return tuple(_slot(slot, name, app, web, paths, secrets_files, variables) for slot in SLOTS)
+def slots(name, app, web, paths, secrets_files, files, variables):
+    """Return the two ``Slot`` of an app; each has config files of its own."""
+    own = {slot: variables | app_spec_files.variables(files, f"{paths.files}/{slot}") for slot in SLOTS}
+    return tuple(_slot(slot, name, app, web, paths, secrets_files, own[slot]) for slot in SLOTS)
 
 
 def _size(model, name, app, values, grains):
@@ -100,10 +102,11 @@ def _maps(server, paths):
     return tuple(ConfigFile(name, f"{paths.slots}/{name}", f"{TEMPLATES}/{name}") for name in names)
 
 
-def config_files(web, paths, secrets_files):
+def config_files(web, paths, secrets_files, files):
     """Return the paths of what a process of the app reads when it starts: with one of them changed it starts anew."""
-    read = [file.path for file in (*web.files, *secrets_files)]
-    return (*read, *([door_token(paths)] if web.front == "apache" else []))
+    more = [door_token(paths)] if web.front == "apache" else []
+    more += [paths.file_set] if any(file.into == "etc" for file in files) else []
+    return (*(file.path for file in (*web.files, *secrets_files)), *more)
 
 
 def door_token(paths):
@@ -121,6 +124,9 @@ def _slot(slot, name, app, web, paths, secrets_files, variables):
     return Slot(
         name=slot,
         link=link,
+        files=f"{paths.files}/{slot}",
+        file_set=paths.file_set,
+        furnished=paths.furnished,
         record=f"{link}.json",
         live=paths.live,
         standby=paths.standby,

@@ -3,6 +3,7 @@
 import grp
 import os
 import pwd
+import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -36,6 +37,19 @@ def write(path, content, user="root", group="root", mode=0o644):
             temporary.unlink()
 
 
+def attributes(path, user, group, mode):
+    """What of the owner and the mode of a file is not as ``write`` would make it; nothing of one that is not there."""
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return {}
+    pairs = {
+        "owner": (f"{_name(pwd.getpwuid, found.st_uid)}:{_name(grp.getgrgid, found.st_gid)}", f"{user}:{group}"),
+        "mode": (f"{stat.S_IMODE(found.st_mode):04o}", f"{mode:04o}"),
+    }
+    return {key: f"{old} -> {new}" for key, (old, new) in pairs.items() if old != new}
+
+
 def sync_folder(folder):
     """Make the names in a folder last: without it a rename may be undone by a power failure."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -61,3 +75,11 @@ def _number(lookup, name, path):
         return lookup(name)[2]
     except KeyError as error:
         raise CommandExecutionError(f"{path} was not written: there is no {name!r} on this host") from error
+
+
+def _name(lookup, number):
+    # First field of both kinds of entry. An owner that was deleted is left as a number.
+    try:
+        return lookup(number)[0]
+    except KeyError:
+        return str(number)

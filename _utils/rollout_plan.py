@@ -154,7 +154,7 @@ def _preview(spec):
     django = {key: spec[key] for key in ("settings", "user", "variables")}
     places = {key: spec["paths"][key] for key in ("home", "current", "mirror", "venvs")}
     release = spec["releases"][0]
-    named = {"path": release["path"], "commit": release["commit"]}
+    named = {"path": release["code"], "commit": release["commit"], "files_of": spec["name"] if spec["files"] else ""}
     return {**kept, **places, **named, "packages": spec["web"]["packages"], "django": django}
 
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import atomic_file
+import editions
 
 
 def active(slots):
@@ -53,6 +54,30 @@ def point(link, target):
 def leads_to(link, target):
     """Return whether ``link`` leads to ``target``."""
     return Path(link).is_symlink() and os.path.realpath(link) == os.path.realpath(target)
+
+
+def take(slot, path):
+    """
+    Let the slot lead to the release at ``path``, and keep the app's files as they are now, until it is started again.
+
+    Releases with files in them, and files, that no slot has any more are removed.
+    """
+    point(slot["link"], editions.led_to(path))
+    if Path(slot["file_set"]).is_symlink():
+        point(slot["files"], editions.led_to(slot["file_set"]))
+    else:
+        Path(slot["files"]).unlink(missing_ok=True)
+    editions.clean(slot["furnished"], Path(slot["link"]).parent)
+    editions.clean(Path(slot["files"]).parent)
+
+
+def give_files_back(slot):
+    """Let the app's files, with which another slot has failed, be again those that the slot was started with."""
+    # A slot that was started before there were files has none.
+    if "files" in slot:
+        tree = editions.led_to(slot["link"])
+        editions.give_back(tree.with_suffix(""), slot["link"])
+        editions.give_back(slot["file_set"], slot["files"])
 
 
 def read(slot):

@@ -88,6 +88,15 @@ def point(link, target):
     new.rename(link)
 
 
+def link_or_copy(file, new):
+    """Let ``new`` be the same file; where the file system cannot do that, a copy of it."""
+    try:
+        os.link(file, new)
+    except OSError:
+        # Another file system, or one without hard links.
+        shutil.copy2(file, new)
+
+
 def write(path, text):
     """Replace the text of a file; readers see the old text or the new, never through a link that was there."""
     new = temporary(path)

@@ -22,6 +22,7 @@
     - names:
       - {{ app.paths.home }}
       - {{ app.paths.releases }}
+      - {{ app.paths.furnished }}
       - {{ app.paths.slots }}
       - {{ app.paths.static }}
     - user: root
@@ -50,7 +51,9 @@
 
 {{ app.name }}-etc:
   file.directory:
-    - name: {{ app.paths.etc }}
+    - names:
+      - {{ app.paths.etc }}
+      - {{ app.paths.files }}
     - user: root
     - group: {{ app.group }}
     - mode: "0750"

@@ -24,7 +24,10 @@ include:
 extend: {
 {% for app in salt['apps.specs']() %}{% for release in app.releases %}
   {{ app.name }}-migrated: {manage: [{require: [{manage: {{ app.name }}-checked}, {manage: {{ app.name }}-static}]}]},
-  {{ app.name }}-active: {slot: [{require: [{manage: {{ app.name }}-migrated}]}]},
+  {{ app.name }}-active: {slot: [
+    {require: [{manage: {{ app.name }}-migrated}]},
+    {watch: [{app_files: {{ app.name }}-files}, {app_files: {{ app.name }}-release-files}]}]},
+  {{ app.name }}-static-shared: {manage: [{watch: [{app_files: {{ app.name }}-release-files}]}]},
   {{ app.name }}-retired: {slot: [{watch: [{slot: {{ app.name }}-active}]}]},
 {% endfor %}{% endfor %}
   }

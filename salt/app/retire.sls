@@ -11,7 +11,8 @@
     - name: {{ app.paths.releases }}
     - keep: {{ app.keep }}
     - slots: {{ app.paths.slots }}
-    - release: {{ release.path }}
+    - release: {{ release.code }}
+    - furnished: {{ app.paths.furnished }}
     - venvs: {{ app.paths.venvs }}
     - require:
       - slot: {{ app.name }}-retired

@@ -5,7 +5,7 @@ include:
 {% for app in salt['apps.specs']() %}{% for release in app.releases %}
 {{ app.name }}-release:
   release.staged:
-    - name: {{ release.path }}
+    - name: {{ release.code }}
     - source: {{ app.source | json }}
     - commit: {{ release.commit | json }}
     - mirror: {{ app.paths.mirror }}
@@ -20,6 +20,24 @@ include:
       - secrets: {{ app.name }}-secrets*
       - secrets: {{ app.name }}-deploy-key
 
+{{ app.name }}-release-files:
+  app_files.furnished:
+    - name: {{ release.furnished }}
+    - app: {{ app.name }}
+    - code: {{ release.code }}
+    - require:
+      - release: {{ app.name }}-release
+
+{{ app.name }}-files:
+  app_files.written:
+    - name: {{ app.paths.file_set }}
+    - app: {{ app.name }}
+    - folder: {{ app.paths.etc }}
+    - release: {{ release.path }}
+    - python: {{ release.python }}
+    - require:
+      - app_files: {{ app.name }}-release-files
+
 {{ app.name }}-checked:
   manage.checked:
     - name: {{ release.path }}
@@ -30,7 +48,7 @@ include:
     - variables: {{ app.variables | json }}
     - current: {{ app.paths.current }}
     - require:
-      - release: {{ app.name }}-release
+      - app_files: {{ app.name }}-files
 
 {{ app.name }}-static:
   manage.static_collected:
@@ -44,4 +62,6 @@ include:
     - shared: {{ app.paths.static }}
     - require:
       - manage: {{ app.name }}-checked
+    - watch:
+      - app_files: {{ app.name }}-release-files
 {% endfor %}{% endfor %}

@@ -65,6 +65,7 @@ def test_paths_are_those_of_the_design():
         "home": "/srv/shop", "mirror": "/srv/shop/source.git", "downloads": "/srv/shop/downloads",
         "releases": "/srv/shop/releases", "venvs": "/srv/shop/venvs", "static": "/srv/shop/static",
         "media": "/srv/shop/media", "slots": "/srv/shop/slots", "run": "/srv/shop/run",
+        "furnished": "/srv/shop/furnished", "files": "/etc/shop/files", "file_set": "/etc/shop/files/set",
         "live": "/srv/shop/run/web", "standby": "/srv/shop/run/back", "nobody": "/srv/shop/slots/none",
         "current": "/srv/shop/current", "etc": "/etc/shop", "logs": "/var/log/shop",
     }  # fmt: skip
@@ -225,8 +226,10 @@ def test_an_app_that_the_ledger_does_not_have_is_not_released():
 
 def test_the_release_of_the_ledger_is_the_apps_release():
     [release] = app_spec.load(inventory("many")).app("shop").releases
-    assert release.path == "/srv/shop/releases/1a2b3c4d5e6f"
-    assert release.python == "/srv/shop/releases/1a2b3c4d5e6f/.venv/bin/python"
+    assert release.code == "/srv/shop/releases/1a2b3c4d5e6f"
+    # One with files of the pillar in it is a copy.
+    assert release.path == "/srv/shop/furnished/1a2b3c4d5e6f"
+    assert release.python == "/srv/shop/furnished/1a2b3c4d5e6f/.venv/bin/python"
 
 
 def test_a_release_can_be_given():

@@ -1,6 +1,7 @@
 """The pages name only what is there: files, headings, functions, messages, and a pillar that is right."""
 
 import ast
+import html
 import re
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def text(page):
 def anchors(page):
     """The anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", FENCED.sub("", text(page)), re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return {re.sub(r"[^\w -]", "", html.unescape(heading).lower()).replace(" ", "-") for heading in headings}
 
 
 def functions():

@@ -24,6 +24,7 @@ SECTIONS = {
     "apps:&lt;app&gt;:maintenance": app_spec_keys.MAINTENANCE,
     "apps:&lt;app&gt;:database": app_spec_keys.DATABASE,
     "apps:&lt;app&gt;:secrets": app_spec_keys.SECRETS_FILE,
+    "apps:&lt;app&gt;:files:&lt;path&gt;": app_spec_keys.FILE,
     "passwords": app_spec_keys.PASSWORDS,
     "releases:&lt;app&gt;": app_spec_keys.RELEASE,
     "in_use:&lt;app&gt;:&lt;secret&gt;": app_spec_keys.IN_USE,

@@ -199,3 +199,20 @@ def test_before_the_release_is_staged_test_mode_expects_it_to_differ_from_anothe
     for name in served:
         (shared.shared / name).touch()
     assert shared.run(test=True)["result"] is expected
+
+
+@pytest.mark.parametrize(("state", "what"), [("static_collected", "collected"), ("static_shared", "replaced")])
+def test_in_test_mode_files_that_would_go_into_the_served_release_foretell_its_static_files(release, state, what):
+    release.serve()
+    release.manage.is_collected.return_value = True
+    salt = {"manage.is_collected": release.manage.is_collected}
+    module = release.load("_states/manage.py", salt=salt, test=True)
+    result = module.mod_watch("shop", sfun=state, folder=str(release.folder), python="x")
+    assert (result["result"], list(result["changes"])) == (None, [what])
+
+
+@pytest.mark.parametrize(("test", "collected"), [(False, True), (True, False)])
+def test_for_real_or_without_static_files_nothing_is_foretold(release, test, collected):
+    salt = {"manage.is_collected": lambda folder: collected}
+    module = release.load("_states/manage.py", salt=salt, test=test)
+    assert module.mod_watch("shop", sfun="static_collected", folder="x")["changes"] == {}

@@ -17,7 +17,9 @@ STAGED = (
     "x",
     ["g"],
 )
-PRUNED = ("/srv/shop/releases", 5, "/srv/shop/slots", "/srv/shop/releases/1a2b3c", "/srv/shop/venvs")
+PRUNED = (
+    "/srv/shop/releases", 5, "/srv/shop/slots", "/srv/shop/releases/1a2b3c", "/srv/shop/venvs", "/srv/shop/furnished",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -94,4 +96,4 @@ def test_what_is_left_over_is_removed_and_foreseen(state, releases):
     made = state(False).pruned(*PRUNED, protect=("2",))
     assert (foreseen["result"], made["result"]) == (None, True)
     assert foreseen["changes"] == made["changes"] == {"removed": ["/srv/shop/releases/0"]}
-    releases.prune.assert_called_once_with(*PRUNED[:4], ["2"], PRUNED[4])
+    releases.prune.assert_called_once_with(*PRUNED[:4], ["2"], *PRUNED[4:])

@@ -16,7 +16,9 @@ from pathlib import Path
 import pytest
 from salt.exceptions import CommandExecutionError
 
+import app_files
 import command
+import editions
 import repository
 import staging
 import venvs
@@ -92,20 +94,29 @@ class Shop:
     def missing(self, release):
         return self.module.missing_packages(str(release), self.packages)
 
-    def preview(self, revision="main", **django):
+    def preview(self, revision="main", files_of="", **django):
         found = self.resolve(revision)
         places = {"home": str(self.home), "current": str(self.home / "current"), "mirror": self.mirror}
         venv = {"requirements": self.requirements, "python": self.python, "environment": "production"}
         asked = {"settings": "shop.settings", "user": "", "variables": {}, **django}
         return self.module.preview(
             path=str(self.path(found["id"])), source=self.source, commit=found["commit"], venvs=str(self.venvs),
-            packages=self.packages, django=asked, **places, **venv,
+            packages=self.packages, django=asked, files_of=files_of, **places, **venv,
         )  # fmt: skip
 
     def prune(self, keep, wanted, protect=(), really=True):
         function = self.module.prune if really else self.module.prunable
         folder, slots, venvs = str(self.home / "releases"), str(self.slots), str(self.venvs)
-        return [Path(path).name for path in function(folder, keep, slots, str(wanted), list(protect), venvs)]
+        what = (folder, keep, slots, str(wanted), list(protect), venvs, str(self.home / "furnished"))
+        return [Path(path).name for path in function(*what)]
+
+    def furnish(self, release):
+        """A copy of a release with a file in it; returns where it is."""
+        link = self.home / "furnished" / release.name
+        with editions.next_of(link) as new:
+            app_files.fill(new, {}, "root", release)
+            editions.publish(new, link)
+        return link.resolve()
 
 
 def git(work, *arguments):
@@ -885,6 +896,21 @@ def test_what_a_slot_runs_or_is_protected_or_wanted_stays(shop, old):
     assert names(shop.home / "releases") == sorted(path.name for path in old[:3])
 
 
+def test_a_release_of_which_a_slot_runs_a_copy_stays_with_its_venv(shop, old):
+    tree = shop.furnish(old[0])
+    (shop.slots / "blue").symlink_to(f"../furnished/{tree.name}")
+    shop.prune(1, old[-1])
+    assert names(shop.home / "releases") == sorted([old[0].name, old[-1].name])
+    assert (tree / ".venv/bin/python").exists()
+
+
+def test_a_copy_goes_with_its_release(shop, old):
+    shop.furnish(old[0])
+    kept = shop.furnish(old[-1])
+    shop.prune(1, old[-1])
+    assert names(shop.home / "furnished") == [old[-1].name, kept.name]
+
+
 def test_what_a_killed_run_left_is_pruned(shop, old):
     (shop.venvs / ".tmp-x").mkdir()
     (shop.home / "releases/.tmp-y").mkdir()
@@ -992,6 +1018,31 @@ def test_a_preview_asks_a_release_that_is_staged_itself(served, django, processe
     assert served.preview()["migrations"] == ["shop.0002_price"]
     assert [asked[0] for asked in django.asked] == [release]
     assert everything(served.home) == before
+
+
+FILES = {
+    "shop.py": {"into": "release", "contents": "VERSION = 'of the pillar'\n"},
+    "app.ini": {"source": "salt://app.ini", "variable": "APP_INI"},
+}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the files belong to root")
+def test_a_preview_asks_a_staged_release_with_the_files_of_the_pillar_and_leaves_none(served, django, tmp_path):
+    served.stage()
+    app = {"source": {"path": "/src"}, "revision": "v1", "domains": ["shop.test"], "user": "daemon", "files": FILES}
+    hosts = {"web1": {"address": "10.0.0.11", "roles": ["app"]}}
+    served.module.__pillar__ = {"hosts": hosts, "apps": {"shop": {**app, "database": "none"}}}
+    (tmp_path / "app.ini").write_text("of the file server")
+    served.module.__salt__["cp.cache_file"] = lambda address: str(tmp_path / address.removeprefix("salt://"))
+    before = everything(served.home)
+    read = []
+    django.check = lambda *question: read.append(Path(question[-1]["APP_INI"]).read_text())
+    served.module.__salt__["manage.check"] = django.check
+    assert served.preview(files_of="shop")["problem"] == ""
+    assert [said for _, _, said in django.asked] == ["of the pillar"]
+    assert read == ["of the file server"]
+    assert everything(served.home) == before
+    assert names(served.home.parent) == ["shop"]
 
 
 @pytest.mark.parametrize("pack", [False, True])

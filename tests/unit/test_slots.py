@@ -12,9 +12,11 @@ from unittest.mock import create_autospec
 import pytest
 from salt.exceptions import CommandExecutionError
 
+import editions
 import slot_record
 
-# Answers with the status in the file "status" of the folder it runs in, and with the folder's name as its release.
+# Answers with the status in the file "status" of the folder it runs in, and with the folder's name as its release, but
+# for what an edition has behind it.
 SERVER = """
 import http.server, os, socketserver, sys
 class Server(socketserver.ThreadingUnixStreamServer):
@@ -25,7 +27,7 @@ class Server(socketserver.ThreadingUnixStreamServer):
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(int(open("status").read()))
-        self.send_header("X-Release", os.path.basename(os.getcwd()))
+        self.send_header("X-Release", os.path.basename(os.getcwd()).partition(".")[0])
         self.end_headers()
     def log_message(self, *_):
         pass
@@ -101,7 +103,7 @@ class App:
 
     def __init__(self, folder, load):
         self.folder = folder
-        for name in ("slots", "run", "releases"):
+        for name in ("slots", "run", "releases", "furnished", "files"):
             (folder / name).mkdir()
         self.config = folder / "secrets.json"
         self.config.write_text("{}", encoding="utf-8")
@@ -137,7 +139,8 @@ class App:
         link, socket = str(self.folder / "slots" / name), str(self.folder / "run" / f"{name}.sock")
         run = self.folder / "run"
         return {"name": name, "link": link, "record": f"{link}.json", "program": f"shop-{name}",
-                "manager": "supervisor",
+                "manager": "supervisor", "files": str(self.folder / "files" / name),
+                "file_set": str(self.folder / "files/set"), "furnished": str(self.folder / "furnished"),
                 "live": str(run / "web"), "standby": str(run / "back"), "nobody": str(run / "none"), "target": socket,
                 "door": socket, "token": "", "front": "nginx", "timeout": 30, "domains": ["shop.test"],
                 "access_log": str(self.folder / "access.log"), "log": str(self.folder / f"{name}.log"),
@@ -149,7 +152,29 @@ class App:
         (path / "status").write_text(status, encoding="utf-8")
 
     def where(self, id):
-        return self.slots, self.current, id, str(self.folder / "releases" / id), [str(self.config)]
+        furnished = self.folder / "furnished" / id
+        path = furnished if furnished.is_symlink() else self.folder / "releases" / id
+        return self.slots, self.current, id, str(path), [str(self.config), str(self.folder / "files/set")]
+
+    def furnish(self, id, status="200"):
+        """The release gets a file of the pillar: how its server answers."""
+        link = self.folder / "furnished" / id
+        with editions.next_of(link) as new:
+            new.mkdir()
+            (new / "status").write_text(status, encoding="utf-8")
+            editions.publish(new, link)
+
+    def put(self, text):
+        """The app gets another config file."""
+        link = self.folder / "files/set"
+        with editions.next_of(link) as new:
+            new.mkdir()
+            (new / "app.ini").write_text(text, encoding="utf-8")
+            editions.publish(new, link)
+
+    def file_of(self, name):
+        """What is in the config file of a slot, or in that which the next one gets."""
+        return (self.folder / "files" / name / "app.ini").read_text(encoding="utf-8")
 
     def _ask_master(self, argv, timeout):
         if self.master is None:
@@ -193,7 +218,9 @@ class App:
 
 
 @pytest.fixture
-def app(tmp_path, load):
+def app(tmp_path, load, monkeypatch):
+    # Syncing every disk of the machine is for power failures, which no test has.
+    monkeypatch.setattr(os, "sync", lambda: None)
     app = App(tmp_path, load)
     for id in ("r1", "r2"):
         app.release(id)
@@ -240,6 +267,111 @@ def test_a_changed_config_file_starts_the_same_release_in_the_other_slot(app):
     app.config.write_text('{"DEBUG": false}', encoding="utf-8")
     assert list(app.activate("r1")) == ["configuration"]
     assert app.serving() == ("green", "r1")
+
+
+def test_a_slot_keeps_the_files_that_it_was_started_with(app):
+    app.put("one")
+    app.activate("r1")
+    app.put("two")
+    assert (app.file_of("blue"), app.file_of("set")) == ("one", "two")
+    assert list(app.activate("r1")) == ["configuration"]
+    assert app.serving() == ("green", "r1")
+    assert (app.file_of("blue"), app.file_of("green")) == ("one", "two")
+    assert app.pending("r1") == {}
+
+
+def test_files_that_no_slot_has_any_more_are_removed(app):
+    for text in ("one", "two", "three", "four"):
+        app.put(text)
+        app.activate("r1")
+    assert sorted(path.read_text() for path in app.folder.glob("files/set.*/app.ini")) == ["four", "three"]
+
+
+def test_an_app_that_has_no_files_any_more_leaves_none_to_the_next_slot(app):
+    app.put("one")
+    app.activate("r1")
+    (app.folder / "files/set").unlink()
+    for _ in range(2):
+        app.config.write_text(app.config.read_text() + " ", encoding="utf-8")
+        app.activate("r1")
+    assert list((app.folder / "files").iterdir()) == []
+
+
+def test_files_with_which_a_release_does_not_start_are_taken_back(app):
+    app.put("one")
+    app.activate("r1")
+    app.health["start_timeout"] = 0.5
+    app.put("two")
+    app.release("r1", "500")
+    with pytest.raises(CommandExecutionError):
+        app.activate("r1")
+    assert app.serving() == ("blue", "r1")
+    assert (app.file_of("blue"), app.file_of("set")) == ("one", "one")
+    assert app.pending("r1") == {}
+
+
+def test_files_with_which_a_release_fails_in_the_watch_window_are_taken_back(app):
+    app.put("one")
+    app.activate("r1")
+    app.put("two")
+    app.module.FRONT_DOOR = str(app.folder / "no-nginx.sock")
+    with pytest.raises(CommandExecutionError):
+        app.activate("r1")
+    assert app.serving() == ("blue", "r1")
+    assert app.file_of("set") == "one"
+
+
+def test_a_way_back_is_one_to_the_files_of_that_time_too(app):
+    app.put("one")
+    app.activate("r1")
+    app.put("two")
+    app.activate("r2")
+    app.module.revert("shop", "blue")
+    assert app.serving() == ("blue", "r1")
+    assert app.file_of("set") == "one"
+
+
+def test_a_file_in_the_release_starts_it_in_the_other_slot_and_what_serves_does_not_see_it(app):
+    app.furnish("r1")
+    app.activate("r1")
+    served = Path(app.live).resolve(), os.path.realpath(app.current)
+    app.furnish("r1", "201")
+    assert (Path(app.live).resolve(), os.path.realpath(app.current)) == served
+    assert list(app.pending("r1")) == ["configuration"]
+    assert list(app.activate("r1")) == ["configuration"]
+    assert app.serving() == ("green", "r1")
+    assert [Path(slot["link"], "status").read_text() for slot in app.slots] == ["200", "201"]
+    assert app.pending("r1") == {}
+
+
+def test_a_file_in_the_release_with_which_it_does_not_start_is_taken_back(app):
+    app.furnish("r1")
+    app.activate("r1")
+    app.furnish("r1", "exit")
+    with pytest.raises(CommandExecutionError, match="its process ended"):
+        app.activate("r1")
+    assert app.serving() == ("blue", "r1")
+    assert (app.folder / "furnished/r1/status").read_text() == "200"
+    assert app.pending("r1") == {}
+
+
+def test_copies_of_a_release_that_no_slot_has_any_more_are_removed(app):
+    for status in ("200", "201", "202", "203"):
+        app.furnish("r1", status)
+        app.activate("r1")
+    assert sorted(path.read_text() for path in app.folder.glob("furnished/r1.*/status")) == ["202", "203"]
+
+
+def test_what_was_started_before_there_were_files_can_be_gone_back_to(app):
+    app.activate("r1")
+    record = slot_record.read(app.slots[0])
+    before = {key: value for key, value in record["slot"].items() if key not in ("files", "file_set", "furnished")}
+    slot_record.write(app.slots[0], {**record, "slot": before})
+    app.module.FRONT_DOOR = str(app.folder / "no-nginx.sock")
+    with pytest.raises(CommandExecutionError, match="the traffic went back"):
+        app.activate("r2")
+    slot_record.give_files_back(before)
+    assert app.serving() == ("blue", "r1")
 
 
 @pytest.mark.parametrize("status", ["exit", "500"])

@@ -73,6 +73,15 @@ def test_forgetting_twice_is_no_error(slot):
     assert slot_record.read(slot) == {}
 
 
+def test_a_fingerprint_differs_with_the_edition_to_which_a_config_file_leads(tmp_path, slot):
+    fingerprints = []
+    for edition in ("set.1", "set.2"):
+        (tmp_path / edition).mkdir()
+        slot_record.point(tmp_path / "set", tmp_path / edition)
+        fingerprints.append(slot_record.fingerprint(slot, "1a2b", [str(tmp_path / "set")]))
+    assert len(set(fingerprints)) == 2
+
+
 def test_a_fingerprint_stays_while_nothing_changes(slot):
     assert slot_record.fingerprint(slot, "1a2b", ["/nowhere"]) == slot_record.fingerprint(slot, "1a2b", ["/nowhere"])
 

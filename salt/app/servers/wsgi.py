@@ -1,10 +1,12 @@
 # Managed by Salt: salt://app/servers/wsgi.py
-"""What mod_wsgi loads in each process: the app, with the environment that Apache may not have passed on."""
+"""What mod_wsgi loads in each process: the app, with the environment of which Apache may have changed a part."""
 
 import importlib
 import os
 
-os.environ.update({{ app.variables | json }})
+# Where the slot has files of its own is in the environment that it was started with.
+own = os.environ.keys() & {{ app.files | map(attribute="variable") | list | json }}
+os.environ.update({name: value for name, value in {{ app.variables | json }}.items() if name not in own})
 
 module, _, name = {{ web.application | json }}.partition(":")
 application = getattr(importlib.import_module(module), name or "application")

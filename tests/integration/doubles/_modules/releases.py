@@ -13,7 +13,9 @@ def resolve(source, revision, mirror):
     return {"id": commit[:12], "commit": commit}
 
 
-def preview(path, home, current, source, commit, mirror, venvs, requirements, python, environment, packages, django):
+def preview(
+    path, home, current, source, commit, mirror, venvs, requirements, python, environment, packages, django, files_of=""
+):
     """As the original; the script tells what is found."""
     role = __salt__["doubles.act"]("preview")
     if commit == hashlib.sha1(b"broken").hexdigest():
