@@ -49,7 +49,7 @@ class Ending:
         try:
             failure, attempt = steps.failed(self.running), ledger_file.read(self._folder, self.app)["in_progress"]
             if failure and steps.passed(self.running, "record") is not None:
-                done = SECRETS if self._newest().get("result") == ledger_file.ROTATED else RELEASE
+                done = RELEASE if steps.passed(self.running, "accepted") is None else SECRETS
                 return [f"{done} on every host; what failed came after that"]
             if not failure or attempt.get("token") != self.token:
                 return []
