@@ -24,7 +24,6 @@ def plan(app, release):
     two_logins = app.database and password in app.values and app.values[password].is_open
     return {
         "problems": [],
-        "app": app.name,
         "apps": [app.name],
         "work": [app.name] if is_open else [],
         "summary": "\n".join(words(app) or [f"{app.name}: no secret has a newer value than the one in use"]),
@@ -42,8 +41,7 @@ def plan(app, release):
 
 def no_plan(error):
     """The keys of ``plan`` without anything to do: ``problems`` holds the sentences of an error."""
-    lists = ("apps", "work", "hosts", "trying", "databases", "accept", "use")
-    return {"problems": str(error).splitlines(), "app": "", "summary": "", **{key: [] for key in lists}}
+    return {"problems": str(error).splitlines(), "summary": "", "apps": [], "work": [], "hosts": []}
 
 
 def words(app):
