@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -129,12 +130,13 @@ class Fleet:
 
     def _kill(self, command, when):
         argv = self.master.salt_run_cli().cmdline(*command)
-        process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-        while not when():
-            assert process.poll() is None
-            time.sleep(0.05)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        with tempfile.TemporaryFile("w+") as output:
+            process = subprocess.Popen(argv, stdout=output, stderr=output, start_new_session=True)
+            while not when():
+                assert process.poll() is None, output.seek(0) or output.read()
+                time.sleep(0.05)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
     def provision(self):
         return self.run("state.orchestrate", "orch.provision")

@@ -54,7 +54,7 @@ def last(fleet):
 def assert_it_is_over(fleet):
     assert last(fleet) == {"web1": AFTER, "web2": AFTER, "db1": {"shop": None, "shop-2": "new-word"}}
     in_use = fleet.ledger()["in_use"]
-    assert {path: entry.get("overlap") for path, entry in in_use.items()} == {KEY: None, PASSWORD: False}
+    assert {path: entry.get("overlap") for path, entry in in_use.items()} == {KEY: False, PASSWORD: False}
     assert in_use[PASSWORD]["login"] == 2
     assert_nothing_is_left_open(fleet)
 

@@ -63,7 +63,10 @@ def test_the_steps_come_in_waves_twice_each_behind_the_one_before(plan):
 def test_what_the_ledger_will_note_is_the_newest_value_and_the_login_that_it_goes_to(plan):
     planned = plan({"SECRET_KEY": ["new", "old"], "TOKEN": "x"}, ["new", "old"])
     key, password = (noted(path, "new")[path]["value"] for path in (KEY, PASSWORD))
-    assert planned["rotates"] == {KEY: {"value": key}, PASSWORD: {"value": password, "login": 2, "overlap": True}}
+    assert planned["rotates"] == {
+        KEY: {"value": key, "overlap": True},
+        PASSWORD: {"value": password, "login": 2, "overlap": True},
+    }
     old = noted(PASSWORD, "old")[PASSWORD]["value"]
     assert planned["overlap"] == {PASSWORD: {"value": old, "login": 1, "overlap": True}}
 
@@ -90,6 +93,12 @@ def test_a_rotation_that_was_killed_before_its_end_is_taken_up_again(plan):
     assert planned["summary"] == "passwords:database:shop: shop-2 is in use; shop is shut out"
 
 
+def test_a_key_with_which_a_slot_may_still_run_is_taken_up_again_too(plan):
+    planned = plan({"SECRET_KEY": ["new", "old"]}, in_use=noted(KEY, "new", overlap=True))
+    assert (planned["work"], planned["rotates"], planned["databases"]) == (["shop"], {}, [])
+    assert planned["summary"] == f"{KEY}: the newest value is in use; what still runs with another one is stopped"
+
+
 def test_a_password_that_was_taken_out_again_in_the_middle_loses_its_login(plan):
     planned = plan(password="old", in_use=noted(PASSWORD, "old", overlap=True))
     assert (planned["work"], planned["databases"]) == (["shop"], ["db1"])
@@ -99,7 +108,7 @@ def test_a_password_that_was_taken_out_again_in_the_middle_loses_its_login(plan)
 WORDS = [
     (
         {"secrets": {"SECRET_KEY": ["new", "old"]}},
-        f"{KEY}: the newest value comes into use; those before it are accepted for 14 days more",
+        f"{KEY}: the newest value comes into use; those before it are accepted for 14 more days",
     ),
     (
         {"secrets": {"SECRET_KEY": ["new", "old"]}, "in_use": noted(KEY, "new")},

@@ -7,7 +7,7 @@ import ledger_file
 import lock_file
 
 KEY, PASSWORD = "secrets:shop:SECRET_KEY", "passwords:database:shop"
-ROTATES = {KEY: {"value": "1a2b3c4d"}, PASSWORD: {"value": "5e6f7a8b", "login": 2, "overlap": True}}
+ROTATES = {KEY: {"value": "1a2b3c4d", "overlap": True}, PASSWORD: {"value": "5e6f7a8b", "login": 2, "overlap": True}}
 OVERLAP = {PASSWORD: {"value": "0f1e2d3c", "login": 1, "overlap": True}}
 STRAY = "it does not serve with its files as they are now (configuration)"
 
@@ -120,19 +120,13 @@ def test_a_rotation_that_lost_its_lock_notes_nothing(rotation, name):
     assert ledger(module) == before
 
 
-def test_at_the_end_the_ledger_says_that_one_login_is_in_use(rotation):
+def test_at_the_end_the_ledger_says_that_nothing_runs_with_other_secrets(rotation):
     module = rotation()
     entries = {path: {**entry, "since": ledger_file.now()} for path, entry in ROTATES.items()}
     ledger_file.use(module.folder, "shop", entries)
-    ret = module.ended("ended", "shop", ["db1"])
+    ret = module.ended("ended", "shop")
     assert (ret["result"], ret["changes"]) == (True, {"overlap": {"old": True, "new": False}})
-    assert ledger(module)["in_use"] == entries | {PASSWORD: entries[PASSWORD] | {"overlap": False}}
-
-
-def test_a_rotation_without_a_password_ends_with_nothing_to_note(rotation):
-    module = rotation()
-    assert module.ended("ended", "shop", [])["changes"] == {}
-    assert ledger(module)["in_use"] == {}
+    assert ledger(module)["in_use"] == {path: entry | {"overlap": False} for path, entry in entries.items()}
 
 
 def test_test_mode_says_what_would_be_noted_and_notes_nothing(rotation):
@@ -142,8 +136,7 @@ def test_test_mode_says_what_would_be_noted_and_notes_nothing(rotation):
         module.accepted("accepted", "shop", ["web1"], OVERLAP),
         module.recorded("record", "shop", ["web1"], ROTATES),
         module.recorded("record", "shop", ["web1"], {}),
-        module.ended("ended", "shop", ["db1"]),
-        module.ended("ended", "shop", []),
+        module.ended("ended", "shop"),
     ]
-    assert [result["result"] for result in results] == [True, None, True, None, True]
+    assert [result["result"] for result in results] == [True, None, True, None]
     assert ledger(module) == before
