@@ -83,7 +83,7 @@ def recorded(name, app, hosts, rotates):
           rotation.recorded:
             - app: shop
             - hosts: [web1, web2]
-            - rotates: {"secrets:shop:SECRET_KEY": {value: 1a2b3c4d}}
+            - rotates: {"secrets:shop:SECRET_KEY": {value: 1a2b3c4d, overlap: true}}
     """
     changes = dict.fromkeys(rotates, "the newest value")
     if __opts__["test"]:
@@ -102,26 +102,23 @@ def recorded(name, app, hosts, rotates):
 
 
 @rollout_step.step
-def ended(name, app, hosts):
+def ended(name, app):
     """
-    Ensure that the ledger says that only one login of the app's database is in use.
-
-    hosts
-        The database's; none if its password is not rotated.
+    Ensure that the ledger says that nothing runs with other secrets any more.
 
     .. code-block:: yaml
 
         ended:
           rotation.ended:
             - app: shop
-            - hosts: [db1]
     """
-    changes = {"overlap": {"old": True, "new": False}} if hosts else {}
-    if not __opts__["test"]:
-        noted = ledger_file.read(_folder(), app)["in_use"]
-        over = {path: entry | {"overlap": False} for path, entry in noted.items() if entry.get("overlap")}
-        ledger_file.use(_folder(), app, over)
-    return state_result.made(name, changes, "the login before does not get in any more" * bool(hosts), __opts__["test"])
+    changes = {"overlap": {"old": True, "new": False}}
+    if __opts__["test"]:
+        return state_result.would(name, changes, "the ledger would say that nothing runs with other secrets any more")
+    noted = ledger_file.read(_folder(), app)["in_use"]
+    over = {path: entry | {"overlap": False} for path, entry in noted.items() if entry.get("overlap")}
+    ledger_file.use(_folder(), app, over)
+    return state_result.changed(name, changes, "nothing runs with other secrets any more")
 
 
 def _settled(app, hosts):

@@ -654,7 +654,7 @@ IN_USE = (
         "overlap",
         Kind("true or false", lambda value: isinstance(value, bool), "write true or false"),
         False,
-        "For a database's password: whether the other login may still be in use.",
+        "Whether something may still run with another value: the other login of a database stays so long.",
     ),
 )
 

@@ -12,8 +12,9 @@ import notices
 import rollout_hooks
 import steps
 
-# What is true of every host if a step failed after the ledger was written.
-RELEASE, SECRETS = "the release is deployed", "the newest secrets are in use"
+# Where a step failed after the ledger was written.
+DEPLOYED = "the release is deployed on every host; what failed came after that"
+ROTATED = "the newest secrets are in use on every host; what failed came after that"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,8 +50,7 @@ class Ending:
         try:
             failure, attempt = steps.failed(self.running), ledger_file.read(self._folder, self.app)["in_progress"]
             if failure and steps.passed(self.running, "record") is not None:
-                done = SECRETS if self._newest().get("result") == ledger_file.ROTATED else RELEASE
-                return [f"{done} on every host; what failed came after that"]
+                return [DEPLOYED if steps.passed(self.running, "accepted") is None else ROTATED]
             if not failure or attempt.get("token") != self.token:
                 return []
             return self._undo(attempt["before"], steps.sentence(failure))

@@ -47,7 +47,7 @@ class Several:
 
     @property
     def is_open(self):
-        """Whether there is something for a rotation to do: a newer value, or two logins of which one must go."""
+        """Whether there is something for a rotation to do: a newer value waits, or an older one may still run."""
         return self.is_due or bool(self.noted.get("overlap"))
 
     @property

@@ -24,7 +24,6 @@ def plan(app, release):
     two_logins = app.database and password in app.values and app.values[password].is_open
     return {
         "problems": [],
-        "app": app.name,
         "apps": [app.name],
         "work": [app.name] if is_open else [],
         "summary": "\n".join(words(app) or [f"{app.name}: no secret has a newer value than the one in use"]),
@@ -42,8 +41,7 @@ def plan(app, release):
 
 def no_plan(error):
     """The keys of ``plan`` without anything to do: ``problems`` holds the sentences of an error."""
-    lists = ("apps", "work", "hosts", "trying", "databases", "accept", "use")
-    return {"problems": str(error).splitlines(), "app": "", "summary": "", **{key: [] for key in lists}}
+    return {"problems": str(error).splitlines(), "summary": "", "apps": [], "work": [], "hosts": []}
 
 
 def words(app):
@@ -53,13 +51,18 @@ def words(app):
 
 
 def _words(app, several):
+    is_key = several.path == app_spec.secret_key(app.name, app_spec.DEPLOY_KEY)
     if several.path == app_spec.password_key(app.name):
         return _words_of_password(app, several)
-    if several.path == app_spec.secret_key(app.name, app_spec.DEPLOY_KEY):
-        coming = "the newest value comes into use if the git server takes it"
-        return coming if several.is_due else "the newest value is in use: take the others out of the pillar"
     if several.is_due:
-        return f"the newest value comes into use; those before it are accepted for {app.fallback} days more"
+        more = (
+            " if the git server takes it" if is_key else f"; those before it are accepted for {app.fallback} days more"
+        )
+        return f"the newest value comes into use{more}"
+    if several.is_open:
+        return "the newest value is in use; what still runs with another one is stopped"
+    if is_key:
+        return "the newest value is in use: take the others out of the pillar"
     if several.ended(app.fallback):
         return "the newest value is in use, and no other is accepted any more: take them out of the pillar"
     end = several.ends(app.fallback).strftime("%Y-%m-%d %H:%M UTC")
@@ -78,11 +81,9 @@ def _words_of_password(app, several):
 
 def _noted(value, several, is_new):
     """What the ledger is to note of a secret, but for the time."""
-    entry = {"value": rotation.fingerprint(several.path, value)}
-    if several.path.startswith("passwords:"):
-        used = several.login()
-        return {**entry, "login": rotation.other(used) if is_new else used, "overlap": True}
-    return entry
+    used = several.login()
+    login = {"login": rotation.other(used) if is_new else used} if several.path.startswith("passwords:") else {}
+    return {"value": rotation.fingerprint(several.path, value), **login, "overlap": True}
 
 
 def _waves(app):

@@ -113,7 +113,6 @@ close:
 ended:
   rotation.ended:
     - app: {{ app }}
-    - hosts: {{ plan.databases | json }}
     - require:
       - rollout: close
 {% endfor %}

@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -127,15 +128,26 @@ class Fleet:
         pillar = json.dumps({"app": "shop", "on": on, **pillar})
         return self.run("state.orchestrate", "orch.maintenance", f"pillar={pillar}", *arguments)
 
+    def rotate(self, *arguments, app="shop"):
+        return self.run(*self._rotate(app), *arguments)
+
     def kill_deploy(self, revision, when):
         """Begin a deploy, and kill its process as soon as ``when()`` is true."""
-        argv = self.master.salt_run_cli().cmdline(*self._deploy(revision, "shop"))
-        process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-        while not when():
-            assert process.poll() is None
-            time.sleep(0.05)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        self._kill(self._deploy(revision, "shop"), when)
+
+    def kill_rotation(self, when):
+        """The same with a rotation."""
+        self._kill(self._rotate("shop"), when)
+
+    def _kill(self, command, when):
+        argv = self.master.salt_run_cli().cmdline(*command)
+        with tempfile.TemporaryFile("w+") as output:
+            process = subprocess.Popen(argv, stdout=output, stderr=output, start_new_session=True)
+            while not when():
+                assert process.poll() is None, output.seek(0) or output.read()
+                time.sleep(0.05)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
     def provision(self):
         return self.run("state.orchestrate", "orch.provision")
@@ -185,6 +197,44 @@ class Fleet:
             file.write_text(before)
 
     @contextlib.contextmanager
+    def secrets(self, SECRET_KEY, password, **more):
+        """Other secrets of the app, for as long as the block runs."""
+        folder = Path(self.master.config["pillar_roots"]["base"][-1], "secrets")
+        given = {
+            folder / "shop.sls": {"secrets": {"shop": {"SECRET_KEY": SECRET_KEY, **more}}},
+            folder / "shop_database.sls": {"passwords": {"database": {"shop": password}}},
+        }
+        before = {file: file.read_text() for file in given}
+        for file, pillar in given.items():
+            file.write_text(json.dumps(pillar))
+        try:
+            yield
+        finally:
+            for file, text in before.items():
+                file.write_text(text)
+
+    def started_with(self, secrets, roles):
+        """Hosts that serve what they serve with these secrets, and a database with these roles."""
+        for host in APP_HOSTS:
+            slot = json.loads(self._file(host, "shop.json").read_text())["active"]
+            self._file(host, "shop-secrets.json").write_text(json.dumps({slot: secrets, "file": secrets}))
+            self._log_secrets(host, secrets)
+        self._file("db1", "roles.json").write_text(json.dumps(roles))
+        self._log_secrets("db1", roles)
+
+    def _log_secrets(self, host, now):
+        entry = {"host": host, "time": time.time(), "now": now}
+        self._file(host, "secrets.jsonl").write_text(json.dumps(entry) + "\n")
+
+    def moments(self):
+        """After each change of what a host serves with, or of the database's roles: ``{host: what it has then}``."""
+        lines = [line for host in HOSTS for line in self._file(host, "secrets.jsonl").read_text().splitlines()]
+        now = {}
+        for entry in sorted((json.loads(line) for line in lines), key=lambda entry: entry["time"]):
+            now = now | {entry["host"]: entry["now"]}
+            yield now
+
+    @contextlib.contextmanager
     def configured(self, **options):
         """The master's configuration with more options, which ``salt-run`` reads each time."""
         file = Path(self.master.config_dir, "master.d/more.conf")
@@ -209,13 +259,25 @@ class Fleet:
                     json.dumps({**slots, "active": other, other: release(revision)["id"]})
                 )
 
+    def forget_log(self):
+        """What the hosts did so far is not in their log any more."""
+        for host in HOSTS:
+            self._file(host, "log.jsonl").write_text("")
+
     def reset(self):
         """Hosts that serve the release ``one`` from blue, as an earlier deploy left them."""
         shutil.rmtree(self.ledgers, ignore_errors=True)
+        self.forget_log()
         for host in HOSTS:
             self.script(host)
-            self._file(host, "log.jsonl").write_text("")
+            self._file(host, "secrets.jsonl").write_text("")
+            for name in ("shop-secrets.json", "roles.json"):
+                self._file(host, name).unlink(missing_ok=True)
             self._file(host, "shop.json").write_text(json.dumps({"active": "blue", "blue": release("one")["id"]}))
+
+    @staticmethod
+    def _rotate(app):
+        return "state.orchestrate", "orch.rotate", "pillar=" + json.dumps({"app": app})
 
     @staticmethod
     def _deploy(revision, app, **pillar):

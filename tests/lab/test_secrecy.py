@@ -4,11 +4,11 @@ import subprocess
 
 import pytest
 import yaml
-from conftest import BALANCER, HOSTS, SITE, TREE, wait_for
+from conftest import BALANCER, HOSTS, SITE, wait_for
 
 
-def secret_values():
-    """Every value below pillar/secrets."""
+def secret_values(site):
+    """Every value below the lab's pillar/secrets: a test may have rotated those of this tree."""
 
     def leaves(value):
         if isinstance(value, dict):
@@ -18,7 +18,9 @@ def secret_values():
             yield value
 
     found = {
-        leaf for path in (TREE / "pillar/secrets").rglob("*.sls") for leaf in leaves(yaml.safe_load(path.read_text()))
+        leaf
+        for path in (site.lab.folder / "pillar/secrets").rglob("*.sls")
+        for leaf in leaves(yaml.safe_load(path.read_text()))
     }
     assert found, "pillar/secrets holds no secret: this test would look for nothing"
     return found
@@ -31,7 +33,7 @@ LOOK_IN = ("/var/log", "/var/lib", "/etc", "/srv", "/run", "/tmp", "/var/tmp", "
 
 @pytest.mark.parametrize("host", ["master", *HOSTS])
 def test_no_secret_lies_in_a_file_of_a_host_but_its_own(serving_v1, host):
-    for secret in secret_values():
+    for secret in secret_values(serving_v1):
         done = serving_v1.lab.run(host, ["grep", "-rlsF", "-D", "skip", "-e", secret, *LOOK_IN], check=False)
         found = [path for path in done.stdout.splitlines() if not path.startswith(ALLOWED)]
         assert found == [], f"a secret of {len(secret)} characters"
@@ -40,7 +42,7 @@ def test_no_secret_lies_in_a_file_of_a_host_but_its_own(serving_v1, host):
 @pytest.mark.parametrize("host", ["master", *HOSTS])
 def test_no_secret_is_in_a_process_title_or_a_foreign_environment(serving_v1, host):
     titles = serving_v1.lab.run(host, ["sh", "-c", "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ | tr '\\0' '\\n'"])
-    assert [value for value in secret_values() if value in titles.stdout] == []
+    assert [value for value in secret_values(serving_v1) if value in titles.stdout] == []
 
 
 @pytest.fixture
@@ -67,7 +69,7 @@ def test_no_secret_is_told_by_deploys_good_or_bad_nor_on_the_event_bus_nor_in_th
     assert "salt/job/" in events
     assert "[DEBUG   ]" in log
     text = events + log + "".join(done.stdout + done.stderr for done in outputs)
-    assert [value for value in secret_values() if value in text] == []
+    assert [value for value in secret_values(site) if value in text] == []
 
 
 OTHER_PASSWORD = """
@@ -94,7 +96,7 @@ def test_no_secret_is_told_when_the_database_refuses_the_password_nor_on_the_err
     assert " 500 " in page.splitlines()[0]
     assert refused.returncode == 1
     assert "password authentication failed" in text
-    assert [value for value in secret_values() if value in text] == []
+    assert [value for value in secret_values(site) if value in text] == []
     assert site.health()["release"] == site.commit("v1")
 
 
@@ -110,14 +112,14 @@ def test_no_process_that_holds_a_secret_leaves_its_memory_in_a_file_when_it_cras
 def test_no_secret_is_in_the_name_of_a_file(serving_v1):
     for host in ("master", *HOSTS):
         names = serving_v1.lab.run(host, ["find", "/", "-xdev", "-not", "-path", "/proc/*"], check=False).stdout
-        assert [value for value in secret_values() if value in names] == [], host
+        assert [value for value in secret_values(serving_v1) if value in names] == [], host
 
 
 def test_the_logs_of_a_minion_at_debug_level_hold_no_secret(serving_v1):
     done = serving_v1.lab.run("web1", ["salt-call", "-l", "all", "state.apply"], check=False, timeout=300)
     text = done.stdout + done.stderr
     assert "shop" in text
-    assert [value for value in secret_values() if value in text] == []
+    assert [value for value in secret_values(serving_v1) if value in text] == []
 
 
 @pytest.mark.parametrize("path", ["pillar/secrets/shop.sls", "../pillar/secrets/shop.sls", "tests/lab/conftest.py"])
@@ -130,14 +132,14 @@ def test_the_database_host_gets_no_secret_of_the_app_and_the_balancer_none_at_al
     # Not pillar.items, which shows ********** for every value.
     assert "SECRET_KEY" not in str(serving_v1.salt("db1", "pillar.raw")["db1"])
     balancer = str(serving_v1.salt("lb1", "pillar.raw")["lb1"])
-    assert [value for value in secret_values() if value in balancer] == []
+    assert [value for value in secret_values(serving_v1) if value in balancer] == []
 
 
 @pytest.mark.parametrize(("host", "other"), [("lb1", "web1"), ("web1", "db1"), ("db1", "web1")])
 def test_a_host_that_calls_itself_another_gets_no_secret(serving_v1, host, other):
     argv = ["salt-call", f"--id={other}", "--out=json", "pillar.raw"]
     done = serving_v1.lab.run(host, argv, check=False, timeout=60)
-    assert [value for value in secret_values() if value in done.stdout] == []
+    assert [value for value in secret_values(serving_v1) if value in done.stdout] == []
 
 
 def test_the_secrets_file_belongs_to_root_and_is_read_by_the_app_alone(serving_v1):

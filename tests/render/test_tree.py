@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from conftest import HOSTS, inventory
+from conftest import HOSTS, INVENTORIES, inventory
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -28,3 +28,8 @@ def test_a_host_gets_the_states_of_its_roles_in_order(call, path, host):
         golden.parent.mkdir(exist_ok=True)
         golden.write_text("".join(lines), encoding="utf-8")
     assert "".join(lines) == golden.read_text(encoding="utf-8"), "UPDATE_GOLDEN=1 writes the files anew"
+
+
+def test_the_end_of_a_rotation_finds_all_that_it_needs_and_stops_nothing_before_the_newest_secrets_serve(call):
+    ids = [result["__id__"] for _, result in applied(call, INVENTORIES[0].with_name("lab.yaml"), "web1", "app.alone")]
+    assert ids.index("shop-secrets") < ids.index("shop-active") < ids.index("shop-retired")

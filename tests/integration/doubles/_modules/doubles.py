@@ -2,7 +2,9 @@
 """What the doubles of a host's modules share: a host that has no services, only files in its minion's folder.
 
 ``script.json`` is what the test wants to happen, ``{step: {"fail": reason, "sleep": seconds, "applied": [...]}}``;
-``log.jsonl`` is what the orchestration did, one line a step; ``shop.json`` has the slots of the app of that name.
+``log.jsonl`` is what the orchestration did, one line a step; ``shop.json`` has the slots of the app of that name,
+``shop-secrets.json`` the secrets that each was started with and those that are in the file now, ``roles.json`` the
+passwords of the database's roles; ``secrets.jsonl`` is how the last two changed.
 """
 
 import json
@@ -10,6 +12,11 @@ import time
 from pathlib import Path
 
 from salt.exceptions import CommandExecutionError
+
+
+def role(step):
+    """What the script says about a step."""
+    return _read("script.json").get(step, {})
 
 
 def act(step, **details):
@@ -37,6 +44,33 @@ def served_by(app, slot):
 def serve(app, slot, release):
     """Serve a release of an app from a slot."""
     _file(f"{app}.json").write_text(json.dumps(_read(f"{app}.json") | {"active": slot, slot: release}))
+    _note(secrets(app, slot))
+
+
+def secrets(app, slot):
+    """The secrets with which a slot of an app was started; of the slot ``file`` those that are written now."""
+    return _read(f"{app}-secrets.json").get(slot, {})
+
+
+def start(app, slot, secrets):
+    """Write the secrets of an app, and start a slot with them."""
+    _file(f"{app}-secrets.json").write_text(json.dumps(_read(f"{app}-secrets.json") | {slot: secrets, "file": secrets}))
+
+
+def roles():
+    """The passwords of the database's roles."""
+    return _read("roles.json")
+
+
+def set_roles(passwords):
+    """Give roles of the database their passwords."""
+    _file("roles.json").write_text(json.dumps(roles() | passwords))
+    _note(roles())
+
+
+def _note(now):
+    with open(_file("secrets.jsonl"), "a") as log:
+        log.write(json.dumps({"host": __opts__["id"], "time": time.time(), "now": now}) + "\n")
 
 
 def _read(name):

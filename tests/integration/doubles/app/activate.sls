@@ -1,5 +1,5 @@
 {{ pillar.only }}-activate:
-  double.done:
+  double.active:
     - app: {{ pillar.only }}
-    - step: activate
+    - step: {{ 'use' if 'newest' in pillar else 'activate' }}
     - release: {{ pillar.releases[pillar.only].id }}

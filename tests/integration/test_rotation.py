@@ -1,0 +1,219 @@
+"""Rotations of secrets on a real master with real minions; the hosts' own work is done by doubles."""
+
+import json
+from urllib.parse import urlsplit
+
+import pytest
+from conftest import APP_HOSTS, assert_nothing_is_left_open, comment, results
+
+OLD, NEW = {"SECRET_KEY": "old-key", "password": "old-word"}, {"SECRET_KEY": "new-key", "password": "new-word"}
+KEY, PASSWORD = "secrets:shop:SECRET_KEY", "passwords:database:shop"
+BOTH = {"SECRET_KEY": ["new-key", "old-key"], "password": ["new-word", "old-word"]}
+QUESTIONS = ("preflight", "settle")
+
+
+def secrets(key, login, others=()):
+    """What the file of an app's host holds."""
+    name, password = login
+    url = f"postgresql://{name}:{password}@127.0.0.21:5432/shop"
+    fallbacks = {"SECRET_KEY_FALLBACKS": list(others)} if others else {}
+    return {"ALLOWED_HOSTS": ["shop.example.com"], "DATABASE_URL": url, "SECRET_KEY": key, **fallbacks}
+
+
+BEFORE = secrets("old-key", ("shop", "old-word"))
+ACCEPTED = secrets("old-key", ("shop", "old-word"), ["new-key"])
+AFTER = secrets("new-key", ("shop-2", "new-word"), ["old-key"])
+
+
+@pytest.fixture
+def rotating(fleet):
+    """Hosts that serve what is deployed, with the old secrets, and a pillar with new ones before them."""
+    begin(fleet)
+    with fleet.secrets(**BOTH):
+        yield fleet
+
+
+def begin(fleet):
+    fleet.was_deployed("one")
+    fleet.started_with(BEFORE, {"shop": "old-word"})
+
+
+def strangers(moment):
+    """What somebody would meet at a moment that he does not know: keys of other hosts, passwords of the database."""
+    hosts = [moment[host] for host in APP_HOSTS]
+    known = [{host["SECRET_KEY"], *host.get("SECRET_KEY_FALLBACKS", ())} for host in hosts]
+    keys = [host["SECRET_KEY"] for host in hosts for accepted in known if host["SECRET_KEY"] not in accepted]
+    logins = [urlsplit(host["DATABASE_URL"]) for host in hosts]
+    return keys + [login.username for login in logins if moment["db1"].get(login.username) != login.password]
+
+
+def last(fleet):
+    return list(fleet.moments())[-1]
+
+
+def assert_it_is_over(fleet):
+    assert last(fleet) == {"web1": AFTER, "web2": AFTER, "db1": {"shop": None, "shop-2": "new-word"}}
+    in_use = fleet.ledger()["in_use"]
+    assert {path: entry.get("overlap") for path, entry in in_use.items()} == {KEY: False, PASSWORD: False}
+    assert in_use[PASSWORD]["login"] == 2
+    assert_nothing_is_left_open(fleet)
+
+
+@pytest.fixture(scope="module")
+def rotated(daemons):
+    """A rotation: what test mode said of it, what it did, and what a second one did, with what is to be seen then."""
+    daemons.reset()
+    begin(daemons)
+    with daemons.secrets(**BOTH):
+        planned = daemons.rotate("test=True")
+        untouched = (last(daemons), daemons.log("preflight"))
+        done = daemons.rotate()
+        log, moments, ledger = daemons.log(*QUESTIONS), list(daemons.moments()), daemons.ledger()
+        assert_it_is_over(daemons)
+        again = daemons.rotate()
+    seen = {"log": log, "moments": moments, "ledger": ledger, "last": last(daemons), "after": daemons.ledger()}
+    return {"planned": planned, "untouched": untouched, "done": done, "again": again, **seen}
+
+
+def test_all_hosts_accept_the_newest_secrets_before_the_first_one_uses_them(rotated):
+    assert rotated["done"].returncode == 0, rotated["done"].stdout
+    assert rotated["log"][:5] == ["database db1", "activate web1", "activate web2", "use web1", "use web2"]
+    assert (sorted(rotated["log"][5:7]), rotated["log"][7:]) == (["retire web1", "retire web2"], ["close db1"])
+
+
+def test_nobody_ever_meets_a_key_or_a_password_that_he_does_not_know(rotated):
+    assert len(rotated["moments"]) > 6
+    assert [strangers(moment) for moment in rotated["moments"] if len(moment) == 3 and strangers(moment)] == []
+
+
+def test_a_rotation_is_in_the_history_of_the_ledger_and_no_value_is(rotated):
+    (*_, entry) = rotated["ledger"]["history"]
+    assert (entry["revision"], entry["result"], entry["reason"]) == ("one", "rotated", "")
+    assert [value for value in (*OLD.values(), *NEW.values()) if value in json.dumps(rotated["ledger"])] == []
+
+
+def test_no_value_passes_through_the_orchestration(rotated):
+    told = "".join(rotated[run].stdout + rotated[run].stderr for run in ("planned", "done", "again"))
+    assert KEY in told
+    assert [value for value in (*OLD.values(), *NEW.values()) if value in told] == []
+
+
+def test_a_second_rotation_changes_nothing_and_says_what_is_left_to_do(rotated):
+    again = rotated["again"]
+    assert again.returncode == 0
+    assert {step for step, result in results(again).items() if result["changes"]} == set()
+    assert rotated["last"] == rotated["moments"][-1]
+    assert rotated["after"] == rotated["ledger"]
+    key, password = comment(again, "plan").splitlines()
+    assert key.startswith(f"{KEY}: the newest value is in use; those before it are accepted until 2")
+    assert password == f"{PASSWORD}: shop-2 is in use, and shop is shut out: take the other values out of the pillar"
+
+
+def test_test_mode_says_which_steps_would_change_something_and_touches_nothing(rotated):
+    would, did = (
+        {step for step, result in results(rotated[run]).items() if result["changes"]} for run in ("planned", "done")
+    )
+    # Of what ends in `retire` the doubles know nothing.
+    assert would == did == {"database", "accept-1", "accept-2", "use-1", "use-2", "record", "close", "ended"}
+    moment, log = rotated["untouched"]
+    assert (moment, log) == ({"web1": BEFORE, "web2": BEFORE, "db1": {"shop": "old-word"}}, [])
+
+
+NEWEST = "the newest secrets are in use on every host; what failed came after that"
+FAILURES = [
+    ("db1", "database", BEFORE, "every host of shop still serves what it served before", "shop-database"),
+    ("web2", "activate", BEFORE, "web1 serves", "shop-activate"),
+    ("web2", "use", ACCEPTED, "web1 serves", "shop-activate"),
+    ("web2", "retire", AFTER, NEWEST, "shop-retire"),
+    ("db1", "close", AFTER, NEWEST, "shop-database"),
+]
+
+
+@pytest.mark.parametrize(("host", "step", "serves", "words", "state"), FAILURES)
+def test_hosts_go_back_unless_the_ledger_has_it_already(rotating, host, step, serves, words, state):
+    rotating.script(host, **{step: {"fail": "boom"}})
+    done = rotating.rotate()
+    assert done.returncode == 1
+    assert words in comment(done)
+    assert comment(done).endswith(f"{state}: boom")
+    moment = last(rotating)
+    assert (moment["web1"], moment["web2"]) == (serves, serves)
+    assert moment["db1"]["shop"] == "old-word"
+    assert [strangers(moment) for moment in rotating.moments() if len(moment) == 3 and strangers(moment)] == []
+    assert_nothing_is_left_open(rotating)
+
+
+def test_a_host_that_went_back_by_itself_keeps_all_of_them_from_using_what_it_does_not_know(rotating):
+    rotating.script("web1", activate={"goes_back": True})
+    done = rotating.rotate()
+    assert done.returncode == 1
+    assert "the step accepted failed: web1: it does not serve with its files as they are now" in comment(done)
+    assert "use web2" not in rotating.log()
+
+
+def test_a_deploy_key_that_the_git_server_refuses_stops_it_before_anything_is_touched(fleet):
+    begin(fleet)
+    fleet.script("web2", **{"try-key": {"fail": "Permission denied (publickey)."}})
+    with fleet.secrets("old-key", "old-word", deploy_key=["new-deploy-key", "old-deploy-key"]):
+        done = fleet.rotate()
+        assert done.returncode == 1
+        assert "web2: Permission denied (publickey).\nthe newest deploy key is not let in" in comment(done)
+        assert sorted(fleet.log("preflight")) == ["try-key web1", "try-key web2"]
+        fleet.script("web2")
+        assert fleet.rotate().returncode == 0
+    assert list(fleet.ledger()["in_use"]) == ["secrets:shop:deploy_key"]
+
+
+def test_an_app_that_is_not_deployed_has_nothing_to_rotate(fleet):
+    done = fleet.rotate()
+    assert done.returncode == 1
+    assert comment(done).endswith("shop is not deployed yet: leave one value of each secret, and deploy it")
+
+
+def in_log(line):
+    return lambda fleet: line in fleet.log()
+
+
+def noted(path, **entry):
+    return lambda fleet: fleet.ledger()["in_use"].get(path, {}).items() >= entry.items()
+
+
+def is_used(fleet):
+    return noted(PASSWORD, login=2)(fleet)
+
+
+STEPS = {
+    "database": in_log("database db1"),
+    "accept-1": in_log("activate web1"),
+    "accept-2": in_log("activate web2"),
+    "accepted": noted(PASSWORD, login=1, overlap=True),
+    "use-1": in_log("use web1"),
+    "use-2": in_log("use web2"),
+    "record": is_used,
+    "retire": in_log("retire web1"),
+    "close": in_log("close db1"),
+}
+
+
+def test_a_rotation_that_is_killed_at_one_step_after_the_other_ends_right_at_last(rotating):
+    """Meanwhile hosts apply their states by themselves, and nobody ever meets what he does not know."""
+    for step, has_begun in STEPS.items():
+        rotating.forget_log()
+        rotating.kill_rotation(when=lambda: has_begun(rotating))  # noqa: B023
+        rotating.run("rollout.unlock", "shop")
+        if step in ("accept-1", "use-1"):
+            for host, sls in (("db1", "database"), ("web1", "app.activate")):
+                rotating.call(host, "state.apply", sls, 'pillar={"only": "shop"}')
+        wrong = [strangers(moment) for moment in rotating.moments() if len(moment) == 3 and strangers(moment)]
+        assert wrong == [], step
+    done = rotating.rotate()
+    assert done.returncode == 0, done.stdout
+    assert_it_is_over(rotating)
+
+
+def test_rollout_rotate_shows_each_step_and_a_table(rotating):
+    done = rotating.shown("rollout.rotate", "shop")
+    assert done.returncode == 0, done.stderr
+    assert "use-2 web2: done" in done.stderr
+    assert done.stdout.splitlines()[0].split()[:3] == ["Host", "App", "Release"]
+    assert "rotated" in rotating.shown("rollout.history", "shop").stdout

@@ -1,0 +1,107 @@
+"""New secrets for old ones while users are on the site, and one of them writes reviews."""
+
+import http.client
+import json
+import re
+import threading
+
+import pytest
+from conftest import APP_HOSTS, BALANCER, SITE
+from test_deploy import orchestrated
+
+PAGE = "/products/rooibos/"
+THANKS = "Thank you for your review."
+NEW = {
+    "SECRET_KEY": "another-fake-for-local-testing-zyxwvutsrqponmlkjihgfedcba9876543210",
+    "password": "another-fake-word",
+}
+# Answers whether PostgreSQL lets one in who connects with the URL that comes by stdin.
+LOG_IN = "import sys, psycopg; print(psycopg.connect(sys.stdin.read()).execute('SELECT session_user').fetchone()[0])"
+
+
+class Visitor(threading.Thread):
+    """
+    Writes reviews, and after each goes to the page with the thanks, which are in a cookie that one host has signed and
+    another one believes. The cookie of the first review is shown for as long as he is there, too.
+    """
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.over, self.thanked, self.ignored = threading.Event(), 0, []
+
+    def run(self):
+        first = self._review()
+        while not self.over.wait(0.3):
+            for what, cookie in (("first", first), ("new", self._review())):
+                if THANKS in self._ask("GET", PAGE, messages=cookie)[1]:
+                    self.thanked += 1
+                else:
+                    self.ignored.append(what)
+
+    def _review(self):
+        """The cookie with the thanks for a review."""
+        cookies, form = self._ask("GET", f"{PAGE}review/")
+        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', form)[1]
+        body = f"csrfmiddlewaretoken={token}&author=Ann&rating=5&text=good"
+        return self._ask("POST", f"{PAGE}review/", body, csrftoken=cookies["csrftoken"])[0]["messages"]
+
+    @staticmethod
+    def _ask(method, path, body=None, **cookies):
+        """The cookies and the text of an answer."""
+        connection = http.client.HTTPConnection(BALANCER, timeout=30)
+        headers = {"Host": SITE, "Content-Type": "application/x-www-form-urlencoded"}
+        connection.request(
+            method, path, body, headers | {"Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items())}
+        )
+        answer = connection.getresponse()
+        given = [line.partition(";")[0].partition("=") for line in answer.headers.get_all("Set-Cookie", [])]
+        return {name: value for name, _, value in given}, answer.read().decode()
+
+
+@pytest.fixture
+def two_of_each(serving_v1):
+    """The pillar with a new key and password before the old ones; from then on only with the new ones."""
+    folder = serving_v1.lab.folder / "pillar/secrets"
+    files = {folder / "shop.sls": r"(SECRET_KEY: )(\S+)", folder / "shop_database.sls": r"(shop: )(\S+)$"}
+    new = dict(zip(files, NEW.values(), strict=True))
+    before = {file: file.read_text(encoding="utf-8") for file in files}
+    for file, secret in files.items():
+        file.write_text(re.sub(secret, rf"\1[{new[file]}, \2]", before[file], flags=re.MULTILINE), encoding="utf-8")
+    yield serving_v1
+    for file, secret in files.items():
+        file.write_text(re.sub(secret, rf"\g<1>{new[file]}", before[file], flags=re.MULTILINE), encoding="utf-8")
+
+
+def secrets(site):
+    return json.loads(site.lab.run("web1", ["cat", "/etc/shop/secrets.json"]).stdout)
+
+
+def log_in(site, url):
+    python = "/srv/shop/current/.venv/bin/python"
+    return site.lab.run("web1", [python, "-c", LOG_IN], input=url, check=False)
+
+
+def test_a_key_and_a_password_are_rotated_in_one_go_and_nobody_notices(two_of_each):
+    site, visitor = two_of_each, Visitor()
+    old = secrets(site)
+    visitor.start()
+    with site.load() as users:
+        done = site.run_runner("rollout.rotate", "shop")
+    visitor.over.set()
+    visitor.join(60)
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    assert (users["failed"], visitor.ignored) == (0, []), users["failures"]
+    assert visitor.thanked > 20
+
+    now = secrets(site)
+    assert (now["SECRET_KEY"], now["SECRET_KEY_FALLBACKS"]) == (NEW["SECRET_KEY"], [old["SECRET_KEY"]])
+    assert log_in(site, now["DATABASE_URL"]).stdout == "shop-2\n"
+    refused = log_in(site, old["DATABASE_URL"])
+    assert "password authentication failed" in refused.stderr
+    assert [value for value in (*NEW.values(), old["SECRET_KEY"]) if value in done.stdout + done.stderr] == []
+
+    served = {host: site.salt(host, "slots.serving", "shop")[host] for host in APP_HOSTS}
+    again = site.run_runner("state.orchestrate", "orch.rotate", 'pillar={"app": "shop"}', "--out=json")
+    assert again.returncode == 0
+    assert [step["__id__"] for step in orchestrated(again) if step["changes"]] == []
+    assert {host: site.salt(host, "slots.serving", "shop")[host] for host in APP_HOSTS} == served
