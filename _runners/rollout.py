@@ -3,6 +3,7 @@ What people ask for on the master: deploys, rollbacks, the plan of one, what is 
 ``salt/orch`` makes states.
 """
 
+import logging
 import sys
 
 import salt.utils.jid
@@ -10,12 +11,16 @@ from salt.exceptions import CommandExecutionError, SaltException
 
 import app_spec
 import asking
+import catching_up
 import ledger_file
 import lock_file
 import outlook
 import progress
 import rollout_plan
 import steps
+import waves
+
+log = logging.getLogger(__name__)
 
 # With these values of --out, and without it, what is for people is text.
 TEXT = (None, "", "txt", "text")
@@ -125,7 +130,7 @@ def plan(app, revision="", allow_unsafe=False):
         salt-run rollout.plan shop v1
     """
     planned = way_forth(app, revision, allow_unsafe)
-    shown = {key: planned[key] for key in ("problems", "app", "release", "hosts", "waves")}
+    shown = {key: planned[key] for key in ("problems", "app", "release", "hosts", "skipped", "waves")}
     told = {"problem": "\n".join(planned["problems"])}
     if not planned["problems"]:
         look = planned["look"]
@@ -158,9 +163,11 @@ def way_forth(app, revision="", allow_unsafe=False):
         salt-run rollout.way_forth shop v1
     """
     try:
-        one = _fleet().app(app)
+        fleet = _fleet()
+        one, skipped = _present(fleet.app(app))
         release = _resolve(one, str(revision or one.revision))
-        plan = rollout_plan.plan(one, release, ledger_file.DEPLOYED, _back(app, release), _holders([one]))
+        known = _known(fleet, one, skipped, _back(app, release))
+        plan = rollout_plan.plan(one, release, ledger_file.DEPLOYED, known)
         return {**plan, "examine": [plan["first"]], "allow_unsafe": allow_unsafe is True}
     except SaltException as error:
         return rollout_plan.no_plan(error)
@@ -187,8 +194,9 @@ def way_back(app, to="", keep_migrations=False):
         release, unsafe = ledger_file.way_back(ledger_file.folder(__opts__), app, str(to or ""))
         if unsafe and keep_migrations is not True:
             raise CommandExecutionError(rollout_plan.over_migrations(release, unsafe))
-        one = _fleet().app(app)
-        return rollout_plan.plan(one, release, ledger_file.ROLLED_BACK, None, _holders([one]))
+        fleet = _fleet()
+        one, skipped = _present(fleet.app(app))
+        return rollout_plan.plan(one, release, ledger_file.ROLLED_BACK, _known(fleet, one, skipped, None))
     except SaltException as error:
         return rollout_plan.no_plan(error)
 
@@ -252,6 +260,29 @@ def status(app=""):
     return _shown(_rows(app))
 
 
+def catch_up():
+    """
+    Bring the hosts that a deploy went on without (``rollout: {unreachable: skip}``) to what is deployed, if they are
+    back; then balancers send them requests again. The master runs this each minute (``conf/master.conf``).
+
+    Returns what came of it, as a table (``--out=json`` for programs): host, app, result. The exit code is 1 if a host
+    that answers was not brought back. Where no host is behind only the ledgers are read.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run rollout.catch_up
+    """
+    outcomes = _outcomes()
+    rows = [
+        {"host": host, "app": app, "result": problem.partition("\n")[0] or "takes traffic again"}
+        for app, host, problem in outcomes
+    ]
+    failed = any(problem not in ("", asking.SILENT) for _, _, problem in outcomes)
+    return _shown({"hosts": rows, "reason": "", "retcode": int(failed)})
+
+
 def history(app):
     """
     What was tried with an app, newest first, as a table (``--out=json`` for programs): when (UTC), who, what, how many
@@ -265,6 +296,30 @@ def history(app):
     """
     entries = ledger_file.read(ledger_file.folder(__opts__), app)["history"]
     return _shown([_attempt(entry) for entry in reversed(entries)])
+
+
+def _outcomes():
+    """``(app, host, problem)`` of each host that was skipped; the problem of one that has caught up is empty."""
+    behind = ledger_file.skipped(ledger_file.folder(__opts__))
+    if not behind:
+        return []
+    fleet = _fleet()
+    return [
+        (app.name, host, problem)
+        for app in fleet.apps
+        if app.name in behind
+        for host, problem in _caught_up(fleet, app).items()
+    ]
+
+
+def _caught_up(fleet, app):
+    """``{host: problem}`` of an app's hosts that were skipped; the log has it too, because mostly nobody has asked."""
+    token, balancers = salt.utils.jid.gen_jid(__opts__), [host.name for host in fleet.balancers_of(app.name)]
+    problems = catching_up.CatchUp(__opts__, token, app.name, app.hosts, balancers).run()
+    for host, problem in problems.items():
+        level = logging.WARNING if problem not in ("", asking.SILENT) else logging.INFO
+        log.log(level, "%s on %s: %s", app.name, host, problem or "has what is deployed, and takes traffic again")
+    return problems
 
 
 def _orchestrate(name, app, **more):
@@ -301,27 +356,50 @@ def _shown(data):
 
 def _rows(app):
     fleet = _fleet()
-    deployed = ledger_file.deployed(ledger_file.folder(__opts__))
-    apps = [fleet.app(app)] if app else fleet.apps
-    return [row for one in apps for row in _rows_of(one, deployed.get(one.name, {}).get("id", ""))]
+    return [row for one in ([fleet.app(app)] if app else fleet.apps) for row in _rows_of(one)]
 
 
-def _rows_of(app, wanted):
+def _rows_of(app):
+    ledger = ledger_file.read(ledger_file.folder(__opts__), app.name)
     found, silent = asking.ask(__opts__, app.hosts, "slots.status", app.name)
-    answers = {host: {"answer": why.splitlines()[0]} for host, why in silent.items()}
-    answers |= {host: {**answer, "drift": _drift(answer["release"], wanted)} for host, answer in found.items()}
-    empty = dict.fromkeys(COLUMNS, "")
-    return [{"host": host, "app": app.name, **empty, **answers[host]} for host in app.hosts]
+    answers = {host: {"answer": why.splitlines()[0]} for host, why in silent.items()} | found
+    empty = {"host": "", "app": app.name, **dict.fromkeys(COLUMNS, "")}
+    drifts = {host: _drift(ledger, host, found.get(host)) for host in app.hosts}
+    return [{**empty, "host": host, **answers[host], "drift": drifts[host]} for host in app.hosts]
 
 
-def _drift(release, wanted):
-    return "" if release == wanted else f"the ledger has {wanted or 'nothing'}"
+def _drift(ledger, host, found):
+    """Where a host is not as the ledger says, or does not say: ``found`` is what it answered, None if it did not."""
+    wanted, since = ledger["deployed"].get("id", ""), ledger["skipped"].get(host)
+    other = [f"the ledger has {wanted or 'nothing'}"] if found and found["release"] != wanted else []
+    return ", ".join([*other, *([f"skipped since {since}"] if since else [])])
 
 
 def _attempt(entry):
     shown = {key: entry[key] for key in ("started", "who", "revision", "id", "result")}
     seconds = round(sum(entry["phases"].values()), 1)
-    return {**shown, "seconds": seconds, "reason": entry["reason"].partition("\n")[0]}
+    skipped = f"without {waves.named(entry['skipped'])}" if "skipped" in entry else ""
+    return {**shown, "seconds": seconds, "reason": entry["reason"].partition("\n")[0] or skipped}
+
+
+def _present(app):
+    """
+    The app as the deploy sees it, and the hosts that do not answer and that it goes on without. A database's own host
+    stays: without it the deploy fails.
+    """
+    if app.rollout.unreachable == "fail":
+        return app, []
+    silent = asking.silent(__opts__, app.hosts)
+    if len(silent) == len(app.hosts):
+        raise CommandExecutionError(f"{app.name}: none of its hosts answers: {', '.join(silent)}")
+    skipped = [host for host in silent if not app.database or host != app.database.host]
+    return app_spec.without(app, skipped), skipped
+
+
+def _known(fleet, app, skipped, back):
+    """What ``rollout_plan.plan`` has to be told."""
+    balancers = [host.name for host in fleet.balancers_of(app.name)]
+    return {"skipped": skipped, "balancers": balancers, "holders": _holders([app]), "back": back}
 
 
 def _resolve(app, revision):

@@ -176,11 +176,8 @@ def test_a_deploy_that_was_killed_is_healed_by_the_next_once_its_lock_is_release
 
 
 def test_a_host_that_does_not_answer_stops_the_deploy_before_anything_is_touched(fleet):
-    fleet.minions["web2"].terminate()
-    try:
+    with fleet.off("web2"):
         done = fleet.deploy("two")
-    finally:
-        fleet.minions["web2"].start()
     assert done.returncode == 1
     assert "web2: it does not answer" in comment(done)
     assert fleet.log(*QUESTIONS) == []
