@@ -3,7 +3,6 @@ What people ask for on the master: deploys, rollbacks, the plan of one, what is 
 ``salt/orch`` makes states.
 """
 
-import logging
 import sys
 
 import salt.utils.jid
@@ -17,25 +16,23 @@ import lock_file
 import outlook
 import progress
 import rollout_plan
+import rollout_status
 import steps
 import waves
-
-log = logging.getLogger(__name__)
 
 # With these values of --out, and without it, what is for people is text.
 TEXT = (None, "", "txt", "text")
 
-# What a row of ``status`` says of an app on a host.
-COLUMNS = ("release", "slot", "server", "since", "answer", "drift")
 
-
-def deploy(app, revision="", allow_unsafe=False):
+def deploy(app, revision="", allow_unsafe=False, test=False):
     """
     Deploy an app, as ``state.orchestrate orch.deploy`` does, and show how far it is; returns a short table of what each
     host serves then, and why if it failed. The exit code is 1 if it failed.
 
     app, revision, allow_unsafe
         As in ``plan``.
+    test
+        Only show what ``plan`` does.
 
     CLI Example:
 
@@ -43,15 +40,19 @@ def deploy(app, revision="", allow_unsafe=False):
 
         salt-run rollout.deploy shop v1
     """
+    if test:
+        return plan(app, revision, allow_unsafe)
     return _orchestrate("deploy", app, revision=revision, allow_unsafe=allow_unsafe)
 
 
-def rollback(app, to="", keep_migrations=False):
+def rollback(app, to="", keep_migrations=False, test=False):
     """
     Bring an earlier release back, as ``state.orchestrate orch.rollback`` does; all else as ``deploy``.
 
     app, to, keep_migrations
         As in ``way_back``.
+    test
+        Only show what it would do, as ``plan`` does for a deploy.
 
     CLI Example:
 
@@ -59,6 +60,8 @@ def rollback(app, to="", keep_migrations=False):
 
         salt-run rollout.rollback shop
     """
+    if test:
+        return _foretold(way_back(app, to, keep_migrations))
     return _orchestrate("rollback", app, to=to, keep_migrations=keep_migrations)
 
 
@@ -129,18 +132,7 @@ def plan(app, revision="", allow_unsafe=False):
 
         salt-run rollout.plan shop v1
     """
-    planned = way_forth(app, revision, allow_unsafe)
-    shown = {key: planned[key] for key in ("problems", "app", "release", "hosts", "skipped", "waves")}
-    told = {"problem": "\n".join(planned["problems"])}
-    if not planned["problems"]:
-        look = planned["look"]
-        answers, silent = asking.ask(__opts__, [look["host"]], "releases.preview", **look["questions"])
-        found = outlook.found(look, (answers | silent)[look["host"]])
-        shown, told = shown | outlook.data(look, found), outlook.words(look, found)
-    # salt-run makes its exit code of this.
-    failed = {"retcode": 1} if shown["problems"] else {}
-    data = told if __opts__.get("output") in TEXT else shown
-    return {"outputter": "txt", "data": data | failed}
+    return _foretold(way_forth(app, revision, allow_unsafe))
 
 
 def way_forth(app, revision="", allow_unsafe=False):
@@ -246,7 +238,8 @@ def maintenance(app, on, allow=()):
 def status(app=""):
     """
     What each host serves, as a table (``--out=json`` for programs): host, app, release, slot, server, since when (UTC),
-    how it answers just now, and ``drift``, where the ledger says that another release is deployed.
+    how it answers just now and whether visitors are kept out, ``drift``, where the ledger says that another release is
+    deployed, and who holds the app's lock.
 
     app
         The app's name; empty for all.
@@ -274,12 +267,13 @@ def catch_up():
 
         salt-run rollout.catch_up
     """
-    outcomes = _outcomes()
+    behind = ledger_file.skipped(ledger_file.folder(__opts__))
+    found = catching_up.bring_back(__opts__, _fleet(), behind) if behind else []
     rows = [
         {"host": host, "app": app, "result": problem.partition("\n")[0] or "takes traffic again"}
-        for app, host, problem in outcomes
+        for app, host, problem in found
     ]
-    failed = any(problem not in ("", asking.SILENT) for _, _, problem in outcomes)
+    failed = any(problem not in ("", asking.SILENT) for _, _, problem in found)
     return _shown({"hosts": rows, "reason": "", "retcode": int(failed)})
 
 
@@ -298,28 +292,19 @@ def history(app):
     return _shown([_attempt(entry) for entry in reversed(entries)])
 
 
-def _outcomes():
-    """``(app, host, problem)`` of each host that was skipped; the problem of one that has caught up is empty."""
-    behind = ledger_file.skipped(ledger_file.folder(__opts__))
-    if not behind:
-        return []
-    fleet = _fleet()
-    return [
-        (app.name, host, problem)
-        for app in fleet.apps
-        if app.name in behind
-        for host, problem in _caught_up(fleet, app).items()
-    ]
-
-
-def _caught_up(fleet, app):
-    """``{host: problem}`` of an app's hosts that were skipped; the log has it too, because mostly nobody has asked."""
-    token, balancers = salt.utils.jid.gen_jid(__opts__), [host.name for host in fleet.balancers_of(app.name)]
-    problems = catching_up.CatchUp(__opts__, token, app.name, app.hosts, balancers).run()
-    for host, problem in problems.items():
-        level = logging.WARNING if problem not in ("", asking.SILENT) else logging.INFO
-        log.log(level, "%s on %s: %s", app.name, host, problem or "has what is deployed, and takes traffic again")
-    return problems
+def _foretold(planned):
+    """A plan in words, or for programs as data, with what the app's first host foresees."""
+    shown = {key: planned[key] for key in ("problems", "app", "release", "hosts", "skipped", "waves")}
+    told = {"problem": "\n".join(planned["problems"])}
+    if not planned["problems"]:
+        look = planned["look"]
+        answers, silent = asking.ask(__opts__, [look["host"]], "releases.preview", **look["questions"])
+        found = outlook.found(look, (answers | silent)[look["host"]])
+        shown, told = shown | outlook.data(look, found), outlook.words(look, found)
+    # salt-run makes its exit code of this.
+    failed = {"retcode": 1} if shown["problems"] else {}
+    data = told if __opts__.get("output") in TEXT else shown
+    return {"outputter": "txt", "data": data | failed}
 
 
 def _orchestrate(name, app, **more):
@@ -356,23 +341,7 @@ def _shown(data):
 
 def _rows(app):
     fleet = _fleet()
-    return [row for one in ([fleet.app(app)] if app else fleet.apps) for row in _rows_of(one)]
-
-
-def _rows_of(app):
-    ledger = ledger_file.read(ledger_file.folder(__opts__), app.name)
-    found, silent = asking.ask(__opts__, app.hosts, "slots.status", app.name)
-    answers = {host: {"answer": why.splitlines()[0]} for host, why in silent.items()} | found
-    empty = {"host": "", "app": app.name, **dict.fromkeys(COLUMNS, "")}
-    drifts = {host: _drift(ledger, host, found.get(host)) for host in app.hosts}
-    return [{**empty, "host": host, **answers[host], "drift": drifts[host]} for host in app.hosts]
-
-
-def _drift(ledger, host, found):
-    """Where a host is not as the ledger says, or does not say: ``found`` is what it answered, None if it did not."""
-    wanted, since = ledger["deployed"].get("id", ""), ledger["skipped"].get(host)
-    other = [f"the ledger has {wanted or 'nothing'}"] if found and found["release"] != wanted else []
-    return ", ".join([*other, *([f"skipped since {since}"] if since else [])])
+    return [row for one in ([fleet.app(app)] if app else fleet.apps) for row in rollout_status.rows(__opts__, one)]
 
 
 def _attempt(entry):

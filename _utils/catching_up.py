@@ -4,8 +4,10 @@ deployed when they are back, and take traffic again then.
 """
 
 import dataclasses
+import logging
 from collections.abc import Mapping
 
+import salt.utils.jid
 from salt.exceptions import CommandExecutionError
 
 import asking
@@ -14,8 +16,24 @@ import lock_file
 import steps
 import syncing
 
+log = logging.getLogger(__name__)
+
 # Seconds that nobody else deploys meanwhile: a release is staged, which builds a venv, on hosts all at once.
 LOCK_SECONDS = 3600
+
+
+def bring_back(opts, fleet, apps):
+    """``(app, host, problem)`` of each host that was skipped; the problem of one that is brought back is empty."""
+    token, found = salt.utils.jid.gen_jid(opts), []
+    for app in fleet.apps:
+        balancers = [host.name for host in fleet.balancers_of(app.name)]
+        problems = CatchUp(opts, token, app.name, app.hosts, balancers).run() if app.name in apps else {}
+        found += [(app.name, host, problem) for host, problem in problems.items()]
+    for app, host, problem in found:
+        # Mostly nobody has asked who could read the answer.
+        level = logging.WARNING if problem not in ("", asking.SILENT) else logging.INFO
+        log.log(level, "%s on %s: %s", app, host, problem or "it has what is deployed, and takes traffic again")
+    return found
 
 
 @dataclasses.dataclass(frozen=True)

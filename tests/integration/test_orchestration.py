@@ -239,6 +239,9 @@ def test_the_plan_is_text_unless_another_output_is_asked_for(waiting):
     ]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
     assert "activate-1: web1\nwait-1: 1 s\nactivate-2: web2\nmigrations: none\n" in done.stdout
+    foretold = waiting.shown("rollout.deploy", "shop", "two", "test=True")
+    assert (foretold.stdout, foretold.returncode) == (done.stdout, 0)
+    assert waiting.log(*QUESTIONS) == []
 
 
 def test_the_plan_of_a_release_that_cannot_be_made_ready_names_the_problem_and_fails(fleet):

@@ -3,10 +3,20 @@
 import pytest
 from orchestration import V1, Hosts, step
 
+import app_spec
 import asking
 import catching_up
 import ledger_file
 import lock_file
+
+HOSTS = {
+    "web1": {"address": "10.0.0.11", "roles": ["app"]},
+    "web2": {"address": "10.0.0.12", "roles": ["app"]},
+    "lb1": {"address": "10.0.0.10", "roles": ["balancer"]},
+}
+APP = {"source": {"git": "https://git.example.com/x.git"}, "revision": "v1", "database": "none"}
+APPS = {name: {**APP, "domains": [f"{name}.example.com"]} for name in ("shop", "blog")}
+FLEET = app_spec.load({"hosts": HOSTS, "apps": APPS})
 
 EMPTY_DIGEST = "e3b0c44298fc1c14"
 WELL = {"release": V1["id"], "slot": "blue", "answer": "well"}
@@ -39,6 +49,18 @@ def test_a_host_that_is_back_gets_the_release_before_the_balancers_send_it_reque
     assert catch_up.hosts.told == {"pillar": {"skipped": {"shop": []}}, "test": False}
     assert catch_up.behind() == []
     assert lock_file.show(catch_up.folder, "shop") == {}
+
+
+@pytest.mark.parametrize(("problem", "level"), [("", "INFO"), ("it does not answer", "INFO"), ("no room", "WARNING")])
+def test_the_log_says_what_came_of_each_host_of_each_app(monkeypatch, caplog, problem, level):
+    asked = []
+    monkeypatch.setattr(catching_up.CatchUp, "run", lambda self: asked.append(self) or {"web2": problem})
+    caplog.set_level("INFO", catching_up.__name__)
+    assert catching_up.bring_back({}, FLEET, {"shop": {"web2": ""}, "gone": {}}) == [("shop", "web2", problem)]
+    assert [(one.app, one.hosts, one.balancers) for one in asked] == [("shop", ("web1", "web2"), ["lb1"])]
+    assert [(record.levelname, record.message.partition(": ")[0]) for record in caplog.records] == [
+        (level, "shop on web2")
+    ]
 
 
 def test_modules_that_are_not_the_masters_are_synced_first(catch_up):

@@ -10,6 +10,7 @@ import yaml
 from salt.exceptions import CommandExecutionError
 
 import asking
+import catching_up
 import ledger_file
 
 ADDRESS = "10.0.0."
@@ -251,6 +252,20 @@ def test_a_preview_that_fails_is_a_problem_and_an_exit_code(plan):
     assert (data["problems"], data["retcode"]) == (["web1: no such package: djangoo"], 1)
 
 
+@pytest.mark.parametrize("answer", [None, {"ret": "ERROR: no such package: djangoo", "retcode": 1}])
+def test_in_test_mode_a_deploy_shows_its_plan_and_its_exit_code(plan, answer):
+    planned = plan(HOSTS, people=True, preview=answer)
+    assert plan.module.deploy("shop", "v2", test=True) == planned
+
+
+def test_in_test_mode_a_rollback_shows_what_it_would_do(runner, tmp_path, monkeypatch):
+    deploy_v2(tmp_path, [], {})
+    module = runner({"web1": {"ret": FOUND, "retcode": 0}})
+    module.__opts__["output"] = ""
+    assert module.rollback("shop", test=True)["data"]["rollback"] == f"shop v1 ({COMMIT[:12]})"
+    assert module.rollback("shop", to="v7", test=True)["data"]["retcode"] == 1
+
+
 def test_a_plan_of_what_cannot_be_resolved_asks_no_further(plan):
     shown = plan(HOSTS, "silence", people=True)["data"]
     assert shown == {"problem": "web1: it does not answer", "retcode": 1}
@@ -345,6 +360,7 @@ def runner(load, tmp_path, monkeypatch):
 
 def test_the_status_tells_what_each_host_serves_and_where_the_ledger_says_otherwise(runner):
     serving = {"slot": "blue", "since": "2026-11-25T12:00:05Z", "server": "gunicorn", "answer": "well"}
+    serving["maintenance"] = False
     answers = {
         "web1": {"ret": {**serving, "release": COMMIT[:12]}, "retcode": 0},
         "web2": {"ret": {**serving, "release": "0" * 12}, "retcode": 0},
@@ -356,9 +372,22 @@ def test_the_status_tells_what_each_host_serves_and_where_the_ledger_says_otherw
     assert set(one) == set(two) == set(three)
 
 
+SERVING = {"slot": "blue", "since": "", "server": "gunicorn", "answer": "well", "maintenance": False}
+
+
+def test_the_status_says_who_keeps_visitors_out_and_others_from_deploying(runner, monkeypatch):
+    serving = {**SERVING, "release": COMMIT[:12], "maintenance": True}
+    rollout = runner({"web1": {"ret": serving, "retcode": 0}})
+    monkeypatch.setattr(ledger_file, "who", lambda: "ann")
+    rollout.lock("shop", "the database moves")
+    one, two, _ = rollout.status()["data"]
+    assert (one["answer"], one["lock"]) == ("well, visitors get the maintenance page", "ann")
+    assert (two["answer"], two["lock"]) == ("it does not answer", "ann")
+
+
 def test_the_status_and_the_history_name_who_was_skipped(runner, tmp_path):
     skip(tmp_path, "web2", "web3")
-    serving = {"slot": "blue", "since": "", "server": "gunicorn", "answer": "well", "release": COMMIT[:12]}
+    serving = {**SERVING, "release": COMMIT[:12]}
     answers = {"web1": {**serving, "release": "0" * 12}, "web2": serving}
     rollout = runner({host: {"ret": answer, "retcode": 0} for host, answer in answers.items()})
     one, two, three = rollout.status()["data"]
@@ -366,24 +395,6 @@ def test_the_status_and_the_history_name_who_was_skipped(runner, tmp_path):
     assert (one["drift"], three["drift"]) == ("", since)
     assert two["drift"] == f"the ledger has {'0' * 12}, {since}"
     assert rollout.history("shop")["data"][0]["reason"] == "without web2 + web3"
-
-
-@pytest.fixture
-def catching_up(runner, monkeypatch):
-    """``catching_up({host: problem})``: the runner over an app of which the hosts catch up so."""
-
-    def make(problems):
-        rollout = runner({})
-
-        def run(self):
-            make.asked.append((self.app, self.hosts, self.balancers))
-            return problems
-
-        monkeypatch.setattr(rollout.catching_up.CatchUp, "run", run)
-        return rollout
-
-    make.asked = []
-    return make
 
 
 def test_the_master_has_hosts_catch_up_by_itself(runner):
@@ -394,29 +405,25 @@ def test_the_master_has_hosts_catch_up_by_itself(runner):
     signature(getattr(runner({}), function)).bind()
 
 
-def test_where_nobody_is_behind_only_ledgers_are_read(catching_up):
-    rollout = catching_up({})
+def test_where_nobody_is_behind_only_ledgers_are_read(runner):
+    rollout = runner({})
     rollout.__salt__ = {}
     assert rollout.catch_up()["data"] == {"hosts": [], "reason": "", "retcode": 0}
-    assert catching_up.asked == []
 
 
-def test_hosts_that_are_behind_catch_up_and_a_table_says_what_came_of_it(catching_up, tmp_path):
-    skip(tmp_path, "web2", "web3")
-    data = catching_up({"web2": "", "web3": "it does not answer"}).catch_up()["data"]
-    assert catching_up.asked == [("shop", ("web1", "web2", "web3"), [])]
-    assert data["hosts"] == [
-        {"host": "web2", "app": "shop", "result": "takes traffic again"},
-        {"host": "web3", "app": "shop", "result": "it does not answer"},
-    ]
-    assert data["retcode"] == 0
-
-
-def test_a_host_that_is_back_and_cannot_catch_up_is_an_exit_code_and_a_line_of_the_log(catching_up, tmp_path, caplog):
+@pytest.mark.parametrize(
+    ("problem", "shown", "retcode"),
+    [
+        ("", "takes traffic again", 0),
+        ("it does not answer", "it does not answer", 0),
+        ("shop-release: no room\nmore", "shop-release: no room", 1),
+    ],
+)
+def test_a_table_says_what_came_of_the_hosts_that_were_behind(runner, tmp_path, monkeypatch, problem, shown, retcode):
     skip(tmp_path, "web2")
-    data = catching_up({"web2": "shop-release: no room\nmore"}).catch_up()["data"]
-    assert (data["hosts"][0]["result"], data["retcode"]) == ("shop-release: no room", 1)
-    assert "shop on web2: shop-release: no room" in caplog.text
+    monkeypatch.setattr(catching_up.CatchUp, "run", lambda self: {"web2": problem})
+    data = runner({}).catch_up()["data"]
+    assert data == {"hosts": [{"host": "web2", "app": "shop", "result": shown}], "reason": "", "retcode": retcode}
 
 
 def test_the_history_begins_with_what_was_tried_last(runner, tmp_path):
