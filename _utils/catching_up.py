@@ -67,10 +67,11 @@ class CatchUp:
             ledger = self._ledger()
             hosts = [host for host in hosts if host in ledger["skipped"]]
             problems = self._converge(hosts, ledger["deployed"])
-            behind = [host for host in ledger["skipped"] if host in self.hosts and problems.get(host, "it is off")]
-            if not all(problems.values()):
-                self._balance(behind)
-            ledger_file.keep_skipped(self._folder, self.app, behind)
+            well = [host for host in hosts if not problems[host]]
+            if well:
+                self._balance([host for host in ledger["skipped"] if host not in well])
+            gone = [host for host in ledger["skipped"] if host not in self.hosts]
+            ledger_file.caught_up(self._folder, self.app, [*well, *gone])
             return problems
         finally:
             lock_file.release(self._folder, self.app, self.token)

@@ -148,10 +148,10 @@ def forget(folder, app):
     _write(folder, app, read(folder, app) | {"in_progress": {}})
 
 
-def keep_skipped(folder, app, hosts):
-    """Of the hosts that missed what is deployed only these still do."""
+def caught_up(folder, app, hosts):
+    """These hosts have what is deployed, or are none of the app's any more."""
     ledger = read(folder, app)
-    skipped = {host: since for host, since in ledger["skipped"].items() if host in hosts}
+    skipped = {host: since for host, since in ledger["skipped"].items() if host not in hosts}
     _write(folder, app, ledger | {"skipped": skipped})
 
 

@@ -21,7 +21,7 @@ def rows(opts, app):
     return [{**empty, "host": host, **answers[host], "drift": drifts[host]} for host in app.hosts]
 
 
-def _answered(answer, maintenance, **status):
+def _answered(answer, maintenance=False, **status):
     return {**status, "answer": f"{answer}, {CLOSED}" if maintenance else answer}
 
 
