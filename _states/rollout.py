@@ -141,7 +141,7 @@ def confirmed(name, app, hosts, release):
 def recorded(name, app, hosts, release, skipped=(), result=ledger_file.DEPLOYED):
     """
     Ensure that the ledger says that ``release`` is deployed, and which hosts missed it. A deploy that changed no host
-    leaves no entry, unless one is no longer behind.
+    leaves no entry.
 
     From then on no host goes back by itself: what the ledger says is what they ask for.
 
@@ -172,11 +172,11 @@ def recorded(name, app, hosts, release, skipped=(), result=ledger_file.DEPLOYED)
 @rollout_step.step_on_hosts
 def balanced(name, app, hosts, skipped):
     """
-    Ensure that balancers send nothing to hosts that missed the release, and again to those that have it now. Where no
-    host is or was skipped nobody is asked.
+    Ensure that balancers send nothing to hosts that missed the release, and again to those that have it now, and that
+    the ledger says of these that they have caught up. Where no host is or was behind nobody is asked.
 
     hosts
-        The balancers.
+        The balancers. Where one fails the ledger is left as it is, and ``rollout.catch_up`` tries again.
     skipped
         The app's hosts that the deploy went on without.
 
@@ -188,10 +188,13 @@ def balanced(name, app, hosts, skipped):
             - hosts: [lb1]
             - skipped: [web3]
     """
-    if not hosts or not (skipped or "skipped" in steps.changes(__running__, "record")):
-        return state_result.unchanged(name, "the balancers know the hosts that take traffic")
-    # In test mode the ledger does not have them yet.
-    return _apply(name, hosts, app, "balancer", {"skipped": {app: list(skipped)}})
+    back = [host for host in ledger_file.read(_folder(), app)["skipped"] if host not in skipped]
+    if not skipped and not back:
+        return state_result.unchanged(name, "every host takes traffic")
+    done = _apply(name, hosts, app, "balancer", {"skipped": {app: list(skipped)}})
+    if back and not __opts__["test"]:
+        ledger_file.caught_up(_folder(), app, back)
+    return done
 
 
 @rollout_step.step
@@ -255,12 +258,11 @@ def _applied(name, returned, reasons):
 
 
 def _to_record(ledger, release, skipped):
-    """What the ledger is going to say anew; {} where no host changed and none of those that were skipped is back."""
-    before = list(ledger["skipped"])
-    if ledger["deployed"] == release and not steps.changed(__running__) and set(before) <= set(skipped):
+    """What the ledger is going to say anew; {} where no host changed."""
+    if ledger["deployed"] == release and not steps.changed(__running__):
         return {}
-    others = {"skipped": {"old": before, "new": list(skipped)}} if set(before) != set(skipped) else {}
-    return {"deployed": {"old": ledger["deployed"], "new": release}, **others}
+    missed = [host for host in skipped if host not in ledger["skipped"]]
+    return {"deployed": {"old": ledger["deployed"], "new": release}, **({"skipped": missed} if missed else {})}
 
 
 def _must_hold(app):

@@ -132,7 +132,8 @@ def succeed(folder, app, phases, applied=(), result=DEPLOYED, unsafe=None):
     ledger = read(folder, app)
     attempt = ledger["in_progress"]
     _append(ledger, _entry(attempt, result, "", phases, applied, unsafe))
-    skipped = {host: ledger["skipped"].get(host, attempt["started"]) for host in attempt.get("skipped", ())}
+    # Who was behind before is so until somebody says that it has caught up.
+    skipped = dict.fromkeys(attempt.get("skipped", ()), attempt["started"]) | ledger["skipped"]
     _write(folder, app, ledger | {"deployed": attempt["release"], "in_progress": {}, "skipped": skipped})
 
 

@@ -25,7 +25,7 @@ def test_a_host_that_is_off_misses_a_deploy_and_has_it_before_it_takes_traffic_a
         assert done.returncode == 0, done.stdout
         assert "skipped: web2 does not answer" in comment(done, "plan")
         assert comment(done) == "web2 was skipped: it does not answer"
-        assert results(done)["record"]["changes"]["skipped"] == {"old": [], "new": ["web2"]}
+        assert results(done)["record"]["changes"]["skipped"] == ["web2"]
         assert balanced(skipping) == [["web2"]]
         ledger = skipping.ledger()
         assert (list(ledger["skipped"]), ledger["history"][-1]["skipped"]) == (["web2"], ["web2"])
@@ -54,8 +54,8 @@ def test_a_deploy_takes_in_again_a_host_that_missed_the_last_one(skipping):
     predicted = results(skipping.deploy("three", "test=True"))
     done = skipping.deploy("three")
     assert skipping.serving() == ["three", "three"]
-    assert results(done)["record"]["changes"] == predicted["record"]["changes"]
-    assert results(done)["record"]["changes"]["skipped"] == {"old": ["web1"], "new": []}
+    for step in ("record", "balance"):
+        assert set(results(done)[step]["changes"]) == set(predicted[step]["changes"]) != set()
     assert balanced(skipping) == [["web1"], []]
     assert skipping.ledger()["deployed"] == release("three")
     assert skipping.ledger()["skipped"] == {}
