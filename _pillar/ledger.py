@@ -1,6 +1,6 @@
 """
-What the ledger says is deployed, as the pillar key ``releases``, and which values of secrets are in use, as ``in_use``:
-pull and push follow the same source of truth.
+What the ledger says is deployed, and who missed it, as the pillar keys ``releases``, ``rollouts`` and ``skipped``, and
+which values of secrets are in use, as ``in_use``: pull and push follow the same source of truth.
 
 .. code-block:: yaml
 
@@ -17,10 +17,10 @@ import lock_file
 
 def ext_pillar(minion_id, pillar, *args, **kwargs):
     """
-    ``{"releases": {app: {"id", "commit", "revision"}}, "rollouts": {app: id}, "in_use": {app: {secret: {...}}}}``: the
-    keys are always there, so that a host never falls back to the pillar's own revision behind the ledger's back.
-    ``rollouts`` are those of which the process is alive and holds the lock, ``in_use`` has what the host's own apps and
-    databases need to know.
+    ``{"releases": {app: {"id", "commit", "revision"}}, "rollouts": {app: id}, "skipped": {app: [host, ...]}, "in_use":
+    {app: {secret: {...}}}}``: the keys are always there, so that a host never falls back to the pillar's own revision
+    behind the ledger's back. ``rollouts`` are those of which the process is alive and holds the lock, ``in_use`` has
+    what the host's own apps and databases need to know.
 
     Raises CommandExecutionError if a ledger cannot be read: every state run then stops with the reason.
     """
@@ -29,6 +29,7 @@ def ext_pillar(minion_id, pillar, *args, **kwargs):
     return {
         "releases": ledger_file.deployed(folder),
         "rollouts": lock_file.rollouts(folder),
+        "skipped": {app: list(hosts) for app, hosts in ledger_file.skipped(folder).items()},
         "in_use": _own(minion_id, pillar, noted) if noted else {},
     }
 

@@ -194,6 +194,13 @@ HEALTH = (
 
 ROLLOUT = (
     Key(
+        "unreachable",
+        choice("fail", "skip", fix="write fail or skip"),
+        "fail",
+        "What a deploy or rollback does about an app host that does not answer: `fail`, or `skip`, go on without it; it"
+        " gets no traffic from the balancers until it has the release, see [deploy.md](deploy.md#hosts-that-are-off).",
+    ),
+    Key(
         "canary",
         either(number("number", 1, 10000), listing(HOST_NAME, least=1)),
         1,
@@ -720,6 +727,13 @@ PILLAR = (
         APP_NAME,
         Derived("what `in_use` says"),
         "The one app of which the newest values are in use whatever `in_use` says: `orch.rotate` passes it along.",
+    ),
+    Key(
+        "skipped",
+        mapping(APP_NAME, listing(HOST_NAME), "mapping of apps"),
+        {},
+        "The hosts that missed what is deployed because they did not answer then, as the master's ledger gives them:"
+        " balancers send them nothing.",
     ),
     Key(
         "only",

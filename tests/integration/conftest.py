@@ -65,7 +65,7 @@ UNSAFE = {"shop.0002_price": ["DROP_COLUMN: DROPPING columns (table shop_thing, 
 TRACEBACK = "\n".join(["shop-green did not start", *(f"  frame {number}" for number in range(30)), "ImportError: no x"])
 
 
-def shipped(kind):
+def trust(kind):
     """What the configuration that we ship for ``master`` or ``minion`` says about whom to believe."""
     return {key: SHIPPED[kind][key] for key in TRUST if key in SHIPPED[kind]}
 
@@ -235,6 +235,25 @@ class Fleet:
             yield now
 
     @contextlib.contextmanager
+    def inventory(self, text):
+        """The hosts with another inventory, for as long as the block runs."""
+        file = Path(self.master.config["pillar_roots"]["base"][-1], "hosts.yaml")
+        file.write_text(text)
+        try:
+            yield
+        finally:
+            file.write_text(INVENTORY)
+
+    @contextlib.contextmanager
+    def off(self, host):
+        """A host that does not answer for as long as the block runs."""
+        self.minions[host].terminate()
+        try:
+            yield
+        finally:
+            self.minions[host].start()
+
+    @contextlib.contextmanager
     def configured(self, **options):
         """The master's configuration with more options, which ``salt-run`` reads each time."""
         file = Path(self.master.config_dir, "master.d/more.conf")
@@ -307,7 +326,7 @@ def daemons(salt_factories, tmp_path_factory):
     tree = _copy_of_tree(tmp_path_factory.mktemp("tree"))
     settings = {
         "user": getpass.getuser(),
-        **shipped("master"),
+        **trust("master"),
         "module_dirs": [str(tree)],
         "file_roots": {"base": [str(DOUBLES), str(tree / "salt")]},
         "pillar_roots": {"base": [str(tree / "pillar")]},
@@ -318,7 +337,7 @@ def daemons(salt_factories, tmp_path_factory):
         "gather_job_timeout": 3,
     }
     master = salt_factories.salt_master_daemon("master", overrides=settings)
-    own = {"user": getpass.getuser(), **shipped("minion"), "autoload_dynamic_modules": False, "file_client": "remote"}
+    own = {"user": getpass.getuser(), **trust("minion"), "autoload_dynamic_modules": False, "file_client": "remote"}
     with contextlib.ExitStack() as stack:
         stack.enter_context(master.started())
         minions = {host: master.salt_minion_daemon(host, overrides=own) for host in HOSTS}
