@@ -324,9 +324,10 @@ def names():
 
 def drop(name):
     """
-    Drop a database that a restore has left, ``<name>_restored`` or ``<name>_replaced_<time>``; whether there was one.
+    Drop a database that a restore has left, ``<name>_restored`` or ``<name>_replaced_<time>``.
 
-    Raises CommandExecutionError for any other name, and for the database of an app.
+    Returns its name in a list, which is empty if there was none. Raises CommandExecutionError for any other name, and
+    for the database of an app.
 
     CLI Example:
 
@@ -336,9 +337,9 @@ def drop(name):
     """
     if not spare_databases.is_spare(name) or name in [database["name"] for database in __salt__["apps.databases"]()]:
         raise CommandExecutionError(f"{name} is no database that a restore has left: it is not dropped")
-    was_there = name in names()
+    found = [other for other in names() if other == name]
     _psql(f"DROP DATABASE IF EXISTS {identifier(name)} WITH (FORCE);")
-    return was_there
+    return found
 
 
 def identifier(name):

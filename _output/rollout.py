@@ -1,16 +1,16 @@
 """
 What the runner ``rollout`` answers, for people: rows as a table in the order of their keys (Salt's own sorts them), and
-below it why a rollout failed. With ``--out=json`` programs get the same as data.
+below it why a rollout failed, or what its end has to tell. With ``--out=json`` programs get the same as data.
 """
 
 GAP = "  "
 
 
 def output(data, **kwargs):
-    """The text of rows, or of ``{"hosts": rows, "reason": text}``."""
+    """The text of rows, or of ``{"hosts": rows, "reason": text, "told": text}``."""
     if not isinstance(data, dict):
         return _table(data) or "there is nothing to show"
-    return "\n".join(part for part in (_table(data["hosts"]), data["reason"]) if part)
+    return "\n".join(part for part in (_table(data["hosts"]), data["reason"], data["told"]) if part)
 
 
 def _table(rows):

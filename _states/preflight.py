@@ -12,6 +12,7 @@ import ledger_file
 import module_digest
 import rollout_step
 import state_result
+import steps
 
 # Seconds. Logs and times of the ledger that differ more than this mislead; hosts with NTP differ by milliseconds.
 CLOCK_SKEW = 5
@@ -146,10 +147,10 @@ def backed_up(name, app, host, questions, databases, label):
     pending = asking.ask_one(__opts__, host, "manage.pending_migrations", **questions)
     if not pending:
         return state_result.unchanged(name, "no migration is pending: nothing to dump")
-    dumps = {
-        base["name"]: asking.ask_one(__opts__, base["host"], "databases.dump", name=base["name"], label=label)
-        for base in databases
-    }
+    dumps = {base["name"]: {**_dumped(base, label), "host": base["host"]} for base in databases}
+    noted = {name: {key: made[key] for key in ("path", "host", "room")} for name, made in dumps.items()}
+    known = {"pending": pending, "unsafe": steps.unsafe(__running__)}
+    ledger_file.note(ledger_file.folder(__opts__), app, dumps=noted, **known)
     return state_result.changed(name, {"dumps": dumps, "pending": pending}, f"dumped before {len(pending)} migrations")
 
 
@@ -165,6 +166,10 @@ def _sync(hosts):
         if problems:
             raise CommandExecutionError(asking.lines(problems))
     return differing
+
+
+def _dumped(database, label):
+    return asking.ask_one(__opts__, database["host"], "databases.dump", name=database["name"], label=label)
 
 
 def _reports(hosts, app):

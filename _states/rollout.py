@@ -168,7 +168,7 @@ def recorded(name, app, hosts, release, result=ledger_file.DEPLOYED):
     changes = {"deployed": {"old": deployed, "new": release}}
     if __opts__["test"]:
         return state_result.would(name, changes, f"{ledger_file.title(release)} would be recorded")
-    _must_hold(app)
+    lock_file.must_be_held(_folder(), app, __orchestration_jid__, "nothing was recorded")
     ledger_file.succeed(_folder(), app, result=result, **steps.notes(__running__))
     # One that does not hear this learns it from the ledger.
     asking.ask(__opts__, hosts, "slots.settle", app)
@@ -198,7 +198,7 @@ def finished(name, apps, hosts=(), hook=None):
     failure = steps.failed(__running__)
     if failure:
         raise CommandExecutionError("\n".join([*told, steps.sentence(failure)]))
-    return state_result.unchanged(name, "\n".join(told) or "no step failed")
+    return state_result.unchanged(name, "\n".join(told) or rollout_end.WELL)
 
 
 def _outlook(look):
@@ -222,11 +222,6 @@ def _applied(name, returned, reasons):
         error.changes = changes
         raise error
     return state_result.made(name, changes, f"changed: {', '.join(changed) or 'no host'}", __opts__["test"])
-
-
-def _must_hold(app):
-    if not lock_file.is_held(_folder(), app, __orchestration_jid__):
-        raise CommandExecutionError(f"the lock of {app} expired and is not ours any more: nothing was recorded")
 
 
 def _ended(apps, hosts, hook):

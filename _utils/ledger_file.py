@@ -11,9 +11,9 @@ which an older release may fail, ``{migration: [reason, ...]}``; it is absent wh
 those that were made before, ``{database: {"path", "host", "room"}}``. ``result`` is one of the three words below.
 
 An entry of a rollback that restored a dump has its path as ``restored``, the name of the database that was put aside as
-``replaced``, and ``closed`` until visitors were let in again. What a deploy notes while it is in progress (``note``)
-tells the next one what there is to put right if it is killed: ``dumps``, ``pending`` and ``unsafe`` migrations, and
-``restore``, ``{"database", "host", "path", "replaced"}``.
+``replaced``, and until visitors are let in again the hosts where they are not as ``closed``. What a deploy notes while
+it is in progress (``note``) tells the next one what there is to put right if it is killed: ``dumps``, ``pending`` and
+``unsafe`` migrations, and ``restore``, ``{"database", "host", "path", "fronts", "replaced"}``.
 
 Only the one who holds the app's lock writes.
 """
@@ -128,6 +128,13 @@ def dumps_before(folder, app, migrations):
     history = _history(read(folder, app))
     applied = {name: at for at, entry in enumerate(history) for name in entry.get("applied", ()) if name in migrations}
     return history[min(applied.values())].get("dumps", {}) if applied else {}
+
+
+def unfinished(folder, app):
+    """The release of a rollback that was recorded last and has not let visitors in again; {} if there is none."""
+    history = read(folder, app)["history"]
+    closed = history and history[-1].get("closed")
+    return {key: history[-1][key] for key in ("id", "commit", "revision")} if closed else {}
 
 
 def succeed(folder, app, phases, applied=(), result=DEPLOYED, unsafe=None):
@@ -262,10 +269,8 @@ def _no_way_back(app, to, good):
 
 
 def _needs_a_deploy(app, release):
-    return (
-        f"{app}: since {release['revision']} ({release['id']}) was deployed the database was restored to what it was"
-        f" before: deploy {release['revision']} again"
-    )
+    since = f"since {title(release)} was deployed the database was restored to what it was before"
+    return f"{app}: {since}: deploy {release['revision']} again"
 
 
 def _unsafe(entry):
@@ -294,4 +299,4 @@ def _restored(attempt):
     restore = attempt.get("restore", {})
     if "replaced" not in restore:
         return {}
-    return {"restored": restore["path"], "replaced": restore["replaced"], "closed": True}
+    return {"restored": restore["path"], "replaced": restore["replaced"], "closed": restore["fronts"]}

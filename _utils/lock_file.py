@@ -95,6 +95,12 @@ def is_held(folder, app, token):
     return show(folder, app).get("token") == token
 
 
+def must_be_held(folder, app, token, otherwise):
+    """Raise CommandExecutionError unless ``is_held``; ``otherwise`` is what was not done."""
+    if not is_held(folder, app, token):
+        raise CommandExecutionError(f"the lock of {app} expired and is not ours any more: {otherwise}")
+
+
 @contextlib.contextmanager
 def _alone(folder):
     # Between reading a lock and replacing it nobody else may do the same.

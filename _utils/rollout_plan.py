@@ -5,10 +5,19 @@ asks what has to be known for it, ``salt/orch`` makes states of it.
 
 import app_spec
 import ledger_file
+import restores
 import waves
 
 # Seconds that a deploy may take without its waves: staging builds a venv, a dump of a big database takes its time.
 LOCK_SECONDS = 3600
+
+# Seconds that a dump may take to be restored: the limit of databases.restore.
+RESTORE_SECONDS = 4 * 3600
+
+OVER_MIGRATIONS = (
+    "If it works with the database as it is now, go back with keep_migrations: true. restore: true brings the database"
+    " back as it was before them, without what was written since. Otherwise deploy a release that mends what is wrong"
+)
 
 # Seconds that one command of a hook may take.
 HOOK_SECONDS = 600
@@ -22,7 +31,7 @@ CLOSED = "0.1 to 0.3 s"
 ROLES = ("database", "app", "balancer")
 
 
-def plan(app, release, result, back, holders):
+def plan(app, release, result, back, holders, restored=()):
     """
     The steps that bring a release to the hosts of an app.
 
@@ -32,13 +41,17 @@ def plan(app, release, result, back, holders):
         The release, in a list, that a rollback would go back to; empty if there is none, None if this is a rollback.
     holders
         Who has port 80, by host: ``nginx``, ``apache`` or nobody.
+    restored
+        What ``restores.found`` says of the dump that is restored before, in a list; empty if there is none.
     """
     spec = app_spec.plain(app_spec.with_release(app, **release))
-    rollout = spec["rollout"]
-    groups = waves.waves(spec["hosts"], rollout["canary"], rollout["wave"])
-    activations, closures = _steps(groups, rollout["between"]), _few(_closures([app], holders))
+    groups, between = _groups_of(spec, restored)
+    activations = _steps(groups, between, "swap" if restored else "backup")
+    told = {label: text for restore in restored for label, text in restores.words(restore).items()}
+    told |= _few(_closures([app], holders))
     databases = [{"name": database["name"], "host": database["host"]} for database in spec["databases"]]
-    order = f"{app.name} {ledger_file.title(release)}: {waves.order(groups, rollout['between'])}"
+    fronts = [host for restore in restored for host in restore["fronts"]]
+    order = f"{app.name} {ledger_file.title(release)}: {waves.order(groups, between)}"
     return {
         "problems": [],
         "app": app.name,
@@ -48,15 +61,16 @@ def plan(app, release, result, back, holders):
         "pillar": {"releases": {app.name: release}, "only": app.name},
         "hosts": spec["hosts"],
         "first": spec["hosts"][0],
-        "others": [database["host"] for database in databases],
+        "others": [*(database["host"] for database in databases), *fronts],
         "databases": databases,
+        "restores": list(restored),
         "questions": _questions(spec),
         "hooks": {phase: _hook(spec, phase, result) for phase in HOOKS},
         "examine": [],
         "allow_unsafe": False,
-        "lock_seconds": _lock_seconds(spec, len(groups)),
-        "summary": "\n".join([order, *closures.values()]),
-        "look": _look(spec, result, databases, back, activations, closures),
+        "lock_seconds": _lock_seconds(spec, len(groups), between) + len(restored) * RESTORE_SECONDS,
+        "summary": "\n".join([order, *_lines(told)]),
+        "look": _look(spec, result, databases, back, activations, told),
         **activations,
     }
 
@@ -64,7 +78,7 @@ def plan(app, release, result, back, holders):
 def no_plan(error):
     """The keys of ``plan`` without anything to do: ``problems`` holds the sentences of an error."""
     nothing = dict.fromkeys(("app", "first", "summary", "lock_seconds", "result"), "")
-    lists = {key: [] for key in ("apps", "hosts", "others", "databases", "examine")}
+    lists = {key: [] for key in ("apps", "hosts", "others", "databases", "restores", "examine")}
     release = {"id": "", "commit": "", "revision": ""}
     problems = str(error).splitlines()
     empty = {key: {} for key in ("pillar", "questions", "look")} | {"release": release, "allow_unsafe": False}
@@ -78,16 +92,21 @@ def provisioning(fleet, holders):
     order = waves.order([group["hosts"] for group in groups])
     return {
         "problems": [],
-        "summary": "\n".join([order, *_few(closures).values()]),
+        "summary": "\n".join([order, *_lines(_few(closures))]),
         "apps": [app.name for app in fleet.apps],
         "hosts": [host for group in groups for host in group["hosts"]],
         "groups": groups,
     }
 
 
+def fronts(fleet, app):
+    """The hosts on which visitors reach an app."""
+    return [host.name for host in fleet.hosts if fleet.app(app) in fleet.reached_on(host.name)]
+
+
 def maintenance(fleet, app, on, allow):
     """On which hosts visitors are kept out of an app, or let in again, and with which states."""
-    hosts = [host.name for host in fleet.hosts if fleet.app(app) in fleet.reached_on(host.name)]
+    hosts = fronts(fleet, app)
     given = f"the maintenance page instead of {app}" if on else app
     but = f", but for {', '.join(allow)}" if on and allow else ""
     return {
@@ -101,16 +120,21 @@ def maintenance(fleet, app, on, allow):
 def over_migrations(release, unsafe):
     """Why a rollback needs a word: ``unsafe`` is ``{migration: [reason, ...]}``."""
     first = f"since {ledger_file.title(release)} migrations were applied with which it may fail:"
-    last = (
-        "If it works with the database as it is now, go back with keep_migrations: true;"
-        " otherwise deploy a release that mends what is wrong"
-    )
-    return "\n".join([first, *(f"{name}: {'; '.join(reasons)}" for name, reasons in unsafe.items()), last])
+    return "\n".join([first, *(f"{name}: {'; '.join(reasons)}" for name, reasons in unsafe.items()), OVER_MIGRATIONS])
 
 
-def _steps(groups, between=0):
+def _groups_of(spec, restored):
+    """The waves, and the seconds between: all hosts at once where visitors wait behind the maintenance page."""
+    rollout = spec["rollout"]
+    if restored:
+        return [spec["hosts"]], 0
+    return waves.waves(spec["hosts"], rollout["canary"], rollout["wave"]), rollout["between"]
+
+
+def _steps(groups, between=0, prepared="backup"):
     """
-    The steps that activate, each with the id of the step before; ``activated`` is the last of them.
+    The steps that activate, each with the id of the step before; ``activated`` is the last of them, ``prepared`` comes
+    before the migrations.
 
     ``pauses`` is what comes before a wave: a list of one, or empty.
     """
@@ -121,14 +145,14 @@ def _steps(groups, between=0):
         last = pauses[0]["id"] if pauses else last
         steps.append({"id": f"activate-{number}", "after": last, "hosts": hosts, "pauses": pauses})
         last = steps[-1]["id"]
-    return {"waves": steps, "activated": last}
+    return {"waves": steps, "activated": last, "prepared": prepared}
 
 
-def _look(spec, result, databases, back, steps, closures):
+def _look(spec, result, databases, back, steps, more):
     """What ``outlook`` needs to tell what would happen: whom to ask what, and what is known without asking."""
     word = "rollback" if result == ledger_file.ROLLED_BACK else "deploy"
     told = {word: f"{spec['name']} {ledger_file.title(spec['releases'][0])}"}
-    told |= waves.words(steps["waves"]) | {host: text.partition(": ")[2] for host, text in closures.items()}
+    told |= waves.words(steps["waves"]) | more
     return {
         "host": spec["hosts"][0],
         "questions": _preview(spec),
@@ -184,19 +208,19 @@ def _hook(spec, phase, result):
     }
 
 
-def _lock_seconds(spec, count):
+def _lock_seconds(spec, count, between):
     """How long the lock lasts if nobody gives it back: what ``count`` waves and the hooks may take at most on top."""
     wave = spec["health"]["start_timeout"] + spec["rollout"]["watch"]["seconds"] + spec["web"]["timeout"]
-    waits = max(count - 1, 0) * spec["rollout"]["between"]
+    waits = max(count - 1, 0) * between
     hooks = sum(len(commands) for commands in spec["hooks"].values())
     return int(LOCK_SECONDS + count * wave + waits + hooks * HOOK_SECONDS)
 
 
 def _closures(apps, holders):
-    """``{host: sentence}`` of those whose port 80 another web server takes over: for a moment nobody has it."""
+    """``{host: words}`` of those whose port 80 another web server takes over: for a moment nobody has it."""
     wanted = {host: app.web.front for app in apps for host in app.hosts}
     return {
-        host: f"{host}: {front} takes port 80 over from {holders[host]}: new connections are refused for {CLOSED}"
+        host: f"{front} takes port 80 over from {holders[host]}: new connections are refused for {CLOSED}"
         for host, front in wanted.items()
         if holders.get(host) in FRONTS and holders[host] != front
     }
@@ -206,7 +230,11 @@ def _few(closures):
     """The same of some hosts and the number of the others, where there are many."""
     shown = dict(list(closures.items())[: waves.LISTED])
     left = len(closures) - len(shown)
-    return shown | {"...": f"...: {left} more hosts likewise"} if left else shown
+    return shown | {"...": f"{left} more hosts likewise"} if left else shown
+
+
+def _lines(told):
+    return [f"{label}: {words}" for label, words in told.items()]
 
 
 def _groups(fleet, closures):

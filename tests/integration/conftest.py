@@ -118,7 +118,14 @@ class Fleet:
 
     def kill_deploy(self, revision, when):
         """Begin a deploy, and kill its process as soon as ``when()`` is true."""
-        argv = self.master.salt_run_cli().cmdline(*self._deploy(revision, "shop"))
+        self._kill(self._deploy(revision, "shop"), when)
+
+    def kill_rollback(self, when, **pillar):
+        """The same with a rollback."""
+        self._kill(("state.orchestrate", "orch.rollback", f"pillar={json.dumps({'app': 'shop', **pillar})}"), when)
+
+    def _kill(self, arguments, when):
+        argv = self.master.salt_run_cli().cmdline(*arguments)
         process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         while not when():
             assert process.poll() is None
@@ -145,10 +152,24 @@ class Fleet:
         """What the steps of a host shall do: ``stage={"fail": "reason"}``."""
         self._file(host, "script.json").write_text(json.dumps(steps))
 
+    def calm(self):
+        """Let the hosts do every step well from now on, and forget what they have done."""
+        for host in HOSTS:
+            self.script(host)
+            self._file(host, "log.jsonl").write_text("")
+
     def serving(self, app="shop"):
         """The revisions of an app that its hosts serve, in the hosts' order."""
         slots = [json.loads(self._file(host, f"{app}.json").read_text()) for host in APP_HOSTS]
         return [REVISIONS[slot[slot["active"]]] for slot in slots]
+
+    def databases(self):
+        """``{name: what it says}`` of the databases."""
+        return json.loads(self._file("db1", "databases.json").read_text())
+
+    def closed_for(self):
+        """Why each of the app's hosts keeps visitors out, in the hosts' order."""
+        return [json.loads(self._file(host, "closed.json").read_text()).get("for", "") for host in APP_HOSTS]
 
     def log(self, *unwanted):
         """``"step host"`` of what the hosts did, in the order of its time."""
@@ -201,10 +222,11 @@ class Fleet:
     def reset(self):
         """Hosts that serve the release ``one`` from blue, as an earlier deploy left them."""
         shutil.rmtree(self.ledgers, ignore_errors=True)
+        self.calm()
         for host in HOSTS:
-            self.script(host)
-            self._file(host, "log.jsonl").write_text("")
             self._file(host, "shop.json").write_text(json.dumps({"active": "blue", "blue": release("one")["id"]}))
+            self._file(host, "closed.json").write_text("{}")
+        self._file("db1", "databases.json").write_text(json.dumps({"shop": "now"}))
 
     @staticmethod
     def _deploy(revision, app, **pillar):

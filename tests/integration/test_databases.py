@@ -423,7 +423,7 @@ def test_a_swap_cuts_those_off_who_are_connected_and_those_who_come_back_at_once
 def test_what_a_restore_has_left_can_be_dropped(databases, dumped):
     databases.restore("shop", dumped["path"])
     databases.swap("shop", "shop_restored", OLD)
-    assert (databases.drop(OLD), databases.drop(OLD)) == (True, False)
+    assert (databases.drop(OLD), databases.drop(OLD)) == ([OLD], [])
     assert databases.names() == ["postgres", "shop"]
 
 

@@ -201,7 +201,9 @@ def restore(folder, release, made, open=True):
     path = dump(made)["shop"]["path"]
     ledger_file.begin(folder, "shop", attempt(release))
     ledger_file.note(
-        folder, "shop", restore={"database": "shop", "host": "db1", "path": path, "replaced": "shop_replaced_1"}
+        folder,
+        "shop",
+        restore={"database": "shop", "host": "db1", "path": path, "fronts": ["lb1"], "replaced": "shop_replaced_1"},
     )
     ledger_file.succeed(folder, "shop", {}, result="rolled back")
     if open:
@@ -253,14 +255,14 @@ def test_a_rollback_that_restored_says_from_what_and_where_the_other_database_is
     restore(tmp_path, V1, "d2", open=False)
     entry = ledger_file.read(tmp_path, "shop")["history"][-1]
     assert (entry["result"], entry["restored"]) == ("rolled back", dump("d2")["shop"]["path"])
-    assert (entry["replaced"], entry["closed"]) == ("shop_replaced_1", True)
+    assert (entry["replaced"], entry["closed"]) == ("shop_replaced_1", ["lb1"])
     ledger_file.opened(tmp_path, "shop")
     assert "closed" not in ledger_file.read(tmp_path, "shop")["history"][-1]
 
 
 def test_a_restore_that_failed_is_not_in_the_history_as_one(tmp_path):
     ledger_file.begin(tmp_path, "shop", attempt(V1))
-    ledger_file.note(tmp_path, "shop", restore={"path": "/d", "replaced": "shop_replaced_1"})
+    ledger_file.note(tmp_path, "shop", restore={"path": "/d", "fronts": ["lb1"], "replaced": "shop_replaced_1"})
     ledger_file.fail(tmp_path, "shop", "web1 failed", {})
     assert "restored" not in ledger_file.read(tmp_path, "shop")["history"][-1]
 

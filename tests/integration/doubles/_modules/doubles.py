@@ -2,7 +2,8 @@
 """What the doubles of a host's modules share: a host that has no services, only files in its minion's folder.
 
 ``script.json`` is what the test wants to happen, ``{step: {"fail": reason, "sleep": seconds, "applied": [...]}}``;
-``log.jsonl`` is what the orchestration did, one line a step; ``shop.json`` has the slots of the app of that name.
+``log.jsonl`` is what the orchestration did, one line a step; ``shop.json`` has the slots of the app of that name,
+``databases.json`` the databases, ``closed.json`` why visitors are kept out.
 """
 
 import json
@@ -21,6 +22,20 @@ def act(step, **details):
     if "fail" in role:
         raise CommandExecutionError(role["fail"])
     return role
+
+
+def databases(found=None):
+    """The databases of the host, ``{name: what it says}``; from now on ``found`` if it is given."""
+    if found is not None:
+        _file("databases.json").write_text(json.dumps(found))
+    return _read("databases.json")
+
+
+def closed_for(reason=None):
+    """Why visitors are kept out; from now on for ``reason`` if it is given."""
+    if reason is not None:
+        _file("closed.json").write_text(json.dumps({"for": reason}))
+    return _read("closed.json").get("for", "")
 
 
 def serving(app):

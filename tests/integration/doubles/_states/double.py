@@ -4,7 +4,7 @@
 from salt.exceptions import CommandExecutionError
 
 
-def done(name, app, step, release):
+def done(name, app, step, release, closed_for=None):
     """The step has changes unless the host serves the release already, and does what the script says."""
     served = __salt__["doubles.serving"](app)
     changes = {} if served["release"] == release else {step: release}
@@ -16,6 +16,8 @@ def done(name, app, step, release):
         return {"name": name, "result": False, "changes": {}, "comment": str(error)}
     if step == "activate" and changes and "goes_back" not in role:
         __salt__["doubles.serve"](app, "green" if served["slot"] == "blue" else "blue", release)
+    if closed_for is not None:
+        __salt__["doubles.closed_for"](closed_for)
     if "applied" in role:
         changes["applied"] = role["applied"]
     return {"name": name, "result": True, "changes": changes, "comment": ""}
