@@ -150,7 +150,7 @@ def opened(name, app, fronts):
             - fronts: [lb1, web1, web2]
     """
     test = __opts__["test"]
-    hosts = steps.changes(__running__, "close").get("closed", []) if test else _let_in(app, fronts)
+    hosts = list(steps.changes(__running__, "close").get("closed", ())) if test else _let_in(app, fronts)
     comment = restores.opened(hosts) or ["where visitors are kept out it is by hand, and stays so"]
     return state_result.made(name, {"opened": hosts} if hosts else {}, comment[0], test)
 

@@ -205,13 +205,17 @@ class Fleet:
         finally:
             file.unlink()
 
-    def was_deployed(self, *revisions, applied=()):
-        """Releases that were deployed one after the other, as ledger and hosts say it; the last applied migrations."""
+    def was_deployed(self, *revisions, applied=(), unsafe=None, **notes):
+        """
+        Releases that were deployed one after the other, as ledger and hosts say it; the last applied migrations, of
+        which some were unsafe, and left notes in the ledger.
+        """
         for revision in revisions:
             attempt = {"token": "0", "who": "ann", "started": ledger_file.now(), "before": {}}
             ledger_file.begin(self.ledgers, "shop", {**attempt, "release": release(revision)})
             done = applied if revision == revisions[-1] else ()
-            ledger_file.succeed(self.ledgers, "shop", {}, done, unsafe={})
+            ledger_file.note(self.ledgers, "shop", **notes)
+            ledger_file.succeed(self.ledgers, "shop", {}, done, unsafe=unsafe or {})
             for host in APP_HOSTS:
                 slots = json.loads(self._file(host, "shop.json").read_text())
                 other = "green" if slots["active"] == "blue" else "blue"
