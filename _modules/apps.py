@@ -166,8 +166,8 @@ def sites():
 
 def maintenance():
     """
-    Return what keeps visitors out of each app that they reach on this host: app, folder, page, flag, allowed, let_in,
-    retry_after.
+    Return what keeps visitors out of each app that they reach on this host: app, folder, page, flag, notice, allowed,
+    let_in, retry_after.
 
     CLI Example:
 

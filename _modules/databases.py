@@ -1,5 +1,5 @@
 """
-The PostgreSQL server of this host: its settings, the apps' roles and databases, dumps.
+The PostgreSQL server of this host: its settings, the apps' roles and databases, dumps and what is restored from them.
 
 Everything is asked and done as the user postgres on the server's unix socket, in SQL over standard input: no password,
 and no verifier of one, is ever among the arguments of a process.
@@ -11,6 +11,7 @@ import json
 import os
 import pwd
 import re
+import shutil
 import socket
 import time
 from contextlib import contextmanager, suppress
@@ -22,6 +23,7 @@ from salt.exceptions import CommandExecutionError
 import atomic_file
 import command
 import scram
+import spare_databases
 
 SUPERUSER = "postgres"
 
@@ -78,8 +80,33 @@ SELECT {create} WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = {name}
 ALTER DATABASE {database} OWNER TO {owner};
 """
 
-# Seconds, a limit for a dump that hangs, not for one that is long: 4 h are 280 GB at 20 MB/s.
-DUMP_TIMEOUT = 4 * 3600
+# Seconds, a limit for a dump or restore that hangs, not for one that is long: 4 h are 280 GB at 20 MB/s.
+DUMP_TIMEOUT = RESTORE_TIMEOUT = 4 * 3600
+
+SIZE = """
+SELECT json_build_object('size', pg_database_size({name}), 'folder', current_setting('data_directory'));
+"""
+
+# Bytes for the log of what a restore writes, beside what it writes: PostgreSQL's own default of max_wal_size.
+WAL = 1024**3
+
+# The second name is free only when the first has been given away, and nobody may be connected: whoever comes back
+# before the lock of the first statement is ours is sent away again. In one transaction, so it is both or neither.
+SWAP = """
+BEGIN
+    FOR attempt IN 1..3 LOOP
+        BEGIN
+            PERFORM pg_stat_clear_snapshot();
+            PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN ({both});
+            ALTER DATABASE {name} RENAME TO {old};
+            ALTER DATABASE {new} RENAME TO {name};
+            RETURN;
+        EXCEPTION WHEN object_in_use THEN
+            IF attempt = 3 THEN RAISE; END IF;
+        END;
+    END LOOP;
+END
+"""
 
 WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,62}")
 DUMP = re.compile(r"(?P<made>\d{8}T\d{6}\.\d{6}Z)-(?P<label>.+)\.dump")
@@ -180,7 +207,8 @@ def dump(name, label="manual", folder=BACKUPS, keep=5):
     """
     Dump a database (``pg_dump`` custom format, complete or absent), and delete all but its newest ``keep`` dumps.
 
-    Returns the ``path`` of the dump, its ``size`` in bytes and the ``seconds`` it took. Its mode is 0600.
+    Returns the ``path`` of the dump, its ``size`` in bytes, the ``room`` that the database takes (3 to 30 times that by
+    our measurement), and the ``seconds`` it took. Its mode is 0600.
 
     label
         A word for the file's name: what the dump was made for.
@@ -201,12 +229,12 @@ def dump(name, label="manual", folder=BACKUPS, keep=5):
     made = datetime.now(timezone.utc).strftime(MADE)
     home = _dump_folder(Path(folder), _word("name", name))
     path = home / f"{made}-{_word('label', label)}.dump"
-    with _only_dump(home, name):
+    with _alone(home, f"Another dump of the database {name} is being made"):
         _dump_to(path, name)
         size = path.stat().st_size
         for old in dumps(name, folder)[keep:]:
             Path(old["path"]).unlink()
-    return {"path": str(path), "size": size, "seconds": round(time.monotonic() - started, 1)}
+    return {"path": str(path), "size": size, "room": _room(name)["size"], "seconds": _since(started)}
 
 
 def dumps(name, folder=BACKUPS):
@@ -222,15 +250,118 @@ def dumps(name, folder=BACKUPS):
     paths = sorted((Path(folder) / _word("name", name)).glob("*.dump"), reverse=True)
     found = ((path, DUMP.fullmatch(path.name)) for path in paths)
     return [
-        {
-            "path": str(path),
-            "label": parts["label"],
-            "made": datetime.strptime(parts["made"], MADE).isoformat(timespec="seconds") + "Z",
-            "size": path.stat().st_size,
-        }
+        {"path": str(path), "label": parts["label"], "made": _made(path), "size": path.stat().st_size}
         for path, parts in found
         if parts
     ]
+
+
+def restorable(name, path, room=0):
+    """
+    What ``restore`` would find: when the dump was ``made`` (UTC), the bytes that it ``needs`` and that are ``free``.
+
+    room
+        Bytes that the database took when it was dumped. It may be small by now, and a dump does not tell.
+
+    Raises CommandExecutionError if the dump is gone or cannot be read, if there is no room, or no database ``name``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt db1 databases.restorable shop /var/backups/slipway/shop/20261125T184101.123456Z-before-v2.dump
+    """
+    dump = Path(path)
+    if not dump.is_file():
+        raise CommandExecutionError(f"the dump {dump} is gone: only the newest of each database stay")
+    _postgres(["pg_restore", "--list", dump], what=f"The dump {dump} cannot be read: pg_restore")
+    found = _room(name)
+    needs, free = max(found["size"], room) + WAL, shutil.disk_usage(found["folder"]).free
+    if free < needs:
+        left = f"{free // 1024**2} MiB are free in {found['folder']}"
+        raise CommandExecutionError(f"{left}, a restore of {dump} may take {needs // 1024**2}: make room")
+    return {"made": _made(dump), "needs": needs, "free": free}
+
+
+def restore(name, path, room=0):
+    """
+    Restore a dump beside the database ``name``, into ``<name>_restored`` of the same owner, complete or not at all.
+
+    Nothing uses that one before ``swap`` gives it the name; one that an earlier run left is dropped. Returns its name
+    as ``database``, and the ``seconds`` it took. The dump may be of another database, or from another host.
+
+    room
+        As for ``restorable``.
+
+    Raises CommandExecutionError as ``restorable``, or if another restore of this database is running.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt db1 databases.restore shop /var/backups/slipway/shop/20261125T184101.123456Z-before-v2.dump
+    """
+    started, side = time.monotonic(), spare_databases.restored(name)
+    home = _dump_folder(Path(BACKUPS), _word("name", name))
+    with _alone(home / ".restore", f"Another restore of the database {name} is running"):
+        drop(side)
+        restorable(name, path, room)
+        try:
+            _restore_into(side, name, path)
+        except CommandExecutionError:
+            drop(side)
+            raise
+    return {"database": side, "seconds": _since(started)}
+
+
+def swap(name, new, old):
+    """
+    Give the name of a database to another one: ``new`` is ``name`` from now on, and what was ``name`` is ``old``.
+
+    Both happen or neither. Whoever is connected to one of the two is cut off. ``swap(name, old, new)`` undoes it.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt db1 databases.swap shop shop_restored shop_replaced_20261125_184101
+    """
+    names = {"name": identifier(name), "new": identifier(new), "old": identifier(old)}
+    body = SWAP.format(both=f"{literal(name)}, {literal(new)}", **names)
+    _psql(f"DO {literal(body)};")
+
+
+def names():
+    """
+    The names of the databases of this server, among them what a restore has left: ``<name>_replaced_<time>``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt db1 databases.names
+    """
+    return json.loads(_psql("SELECT json_agg(datname ORDER BY datname) FROM pg_database WHERE NOT datistemplate;"))
+
+
+def drop(name):
+    """
+    Drop a database that a restore has left, ``<name>_restored`` or ``<name>_replaced_<time>``.
+
+    Returns its name in a list, which is empty if there was none. Raises CommandExecutionError for any other name, and
+    for the database of an app.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt db1 databases.drop shop_replaced_20261125_184101
+    """
+    if not spare_databases.is_spare(name) or name in [database["name"] for database in __salt__["apps.databases"]()]:
+        raise CommandExecutionError(f"{name} is no database that a restore has left: it is not dropped")
+    found = [other for other in names() if other == name]
+    _psql(f"DROP DATABASE IF EXISTS {identifier(name)} WITH (FORCE);")
+    return found
 
 
 def identifier(name):
@@ -264,13 +395,11 @@ def _server(databases):
     }
 
 
-def _psql(statements):
+def _psql(statements, database="postgres", timeout=300):
     settings = [f"--set={setting}" for setting in PSQL_SETTINGS]
-    return _postgres(
-        ["psql", "--no-psqlrc", "--quiet", "--no-align", "--tuples-only", *settings, "--dbname=postgres", "--file=-"],
-        stdin=statements,
-        what="PostgreSQL",
-    )
+    plain = ["--no-psqlrc", "--quiet", "--no-align", "--tuples-only"]
+    argv = ["psql", *plain, *settings, f"--dbname={database}", "--file=-"]
+    return _postgres(argv, stdin=statements, timeout=timeout, what="PostgreSQL")
 
 
 def _postgres(argv, **how):
@@ -299,14 +428,14 @@ def _dump_folder(folder, name):
 
 
 @contextmanager
-def _only_dump(home, name):
-    """Only one dump of a database at a time, so that what another one left behind may be deleted."""
-    descriptor = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
+def _alone(path, otherwise):
+    """Only one at a time, so that what another one left behind may be deleted; ``otherwise`` is what that one does."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | (0 if path.is_dir() else os.O_CREAT), 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     except BlockingIOError as error:
-        raise CommandExecutionError(f"Another dump of the database {name} is being made: wait for its end") from error
+        raise CommandExecutionError(f"{otherwise}: wait for its end") from error
     finally:
         os.close(descriptor)
 
@@ -333,6 +462,36 @@ def _dump_to(path, name):
         os.close(descriptor)
         with suppress(FileNotFoundError):
             partial.unlink()
+
+
+def _made(path):
+    """When a dump was made: our own say so in their names, of another it is when its file was written."""
+    parts = DUMP.fullmatch(path.name)
+    if parts:
+        moment = datetime.strptime(parts["made"], MADE)
+    else:
+        moment = datetime.fromtimestamp(path.stat().st_mtime, timezone.utc).replace(tzinfo=None)
+    return moment.isoformat(timespec="seconds") + "Z"
+
+
+def _room(name):
+    """The ``size`` of a database in bytes, and the ``folder`` of them all."""
+    return json.loads(_psql(SIZE.format(name=literal(name))))
+
+
+def _since(started):
+    return round(time.monotonic() - started, 1)
+
+
+def _restore_into(side, name, path):
+    create_database(side, inspect(name, "")["owner"])
+    _postgres(
+        ["pg_restore", "--exit-on-error", "--no-password", f"--dbname={side}", path],
+        timeout=RESTORE_TIMEOUT,
+        what=f"The restore of {path}",
+    )
+    # A dump has no statistics: the first queries would be planned without.
+    _psql("ANALYZE;", side, RESTORE_TIMEOUT)
 
 
 def _superuser():

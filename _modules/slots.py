@@ -281,6 +281,46 @@ def settle(app):
     host_timers.stop(_timer(app))
 
 
+def quiet(app):
+    """
+    Wait until the requests of an app that are at work here are answered; return how many are left at its ``timeout``.
+
+    It ends sooner only where visitors are kept out.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt web1 slots.quiet shop
+    """
+    slot = slot_record.active(__salt__["apps.spec"](app)["slots"])
+    if slot is None:
+        return 0
+    slot, end = slot_record.started(slot), time.monotonic() + slot["timeout"]
+    # As after a flip: they are on their way, and not connected yet.
+    time.sleep(DRAIN)
+    while (left := _connected(slot)) and time.monotonic() < end:
+        time.sleep(STARTING_INTERVAL)
+    return left
+
+
+def distrust(app):
+    """
+    Take no process of an app that runs by now for ready any more: what they know of the world is not true, their
+    connections are cut. The next activation starts a new one, of the release that is served too.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt web1 slots.distrust shop
+    """
+    for slot in __salt__["apps.spec"](app)["slots"]:
+        record = slot_record.read(slot)
+        if record:
+            slot_record.write(slot, {**record, "fingerprint": "", "confirmed": False})
+
+
 def _serving(slots):
     slot = slot_record.active(slots)
     if slot is None:

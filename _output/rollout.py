@@ -1,14 +1,14 @@
 """
 What the runner ``rollout`` answers, for people: rows as a table in the order of their keys (Salt's own sorts them), and
-below it why a rollout failed. With ``--out=json`` programs get the same as data.
+below it why a rollout failed, or what its end has to tell. With ``--out=json`` programs get the same as data.
 """
 
 GAP = "  "
 
 
 def output(data, **kwargs):
-    """The text of rows, or of ``{"hosts": rows, "reason": text}``."""
-    parts = (_table(data["hosts"]), data["reason"]) if isinstance(data, dict) else (_table(data),)
+    """The text of rows, or of ``{"hosts": rows, "reason": text, "told": text}``."""
+    parts = (_table(data["hosts"]), data["reason"], data["told"]) if isinstance(data, dict) else (_table(data),)
     return "\n".join(part for part in parts if part) or "there is nothing to show"
 
 

@@ -15,6 +15,8 @@ import ledger_file
 import lock_file
 import outlook
 import progress
+import restores
+import rollout_end
 import rollout_plan
 import rollout_status
 import steps
@@ -45,11 +47,11 @@ def deploy(app, revision="", allow_unsafe=False, test=False):
     return _orchestrate("deploy", app, revision=revision, allow_unsafe=allow_unsafe)
 
 
-def rollback(app, to="", keep_migrations=False, test=False):
+def rollback(app, to="", keep_migrations=False, restore=False, test=False):
     """
     Bring an earlier release back, as ``state.orchestrate orch.rollback`` does; all else as ``deploy``.
 
-    app, to, keep_migrations
+    app, to, keep_migrations, restore
         As in ``way_back``.
     test
         Only show what it would do, as ``plan`` does for a deploy.
@@ -61,8 +63,8 @@ def rollback(app, to="", keep_migrations=False, test=False):
         salt-run rollout.rollback shop
     """
     if test:
-        return _foretold(way_back(app, to, keep_migrations))
-    return _orchestrate("rollback", app, to=to, keep_migrations=keep_migrations)
+        return _foretold(way_back(app, to, keep_migrations, restore))
+    return _orchestrate("rollback", app, to=to, keep_migrations=keep_migrations, restore=restore)
 
 
 def rotate(app):
@@ -179,7 +181,7 @@ def way_forth(app, revision="", allow_unsafe=False):
         return rollout_plan.no_plan(error)
 
 
-def way_back(app, to="", keep_migrations=False):
+def way_back(app, to="", keep_migrations=False, restore=False):
     """
     The plan of a rollback, of which ``salt/orch/rollback.sls`` makes states; ``problems`` as of ``plan``.
 
@@ -189,6 +191,8 @@ def way_back(app, to="", keep_migrations=False):
         The revision or id of a release that was deployed; empty for the one before.
     keep_migrations
         Go back although migrations were applied since with which the release may fail. They stay.
+    restore
+        Go back over such migrations with the database as it was before them: from the dump that was made then.
 
     CLI Example:
 
@@ -197,12 +201,14 @@ def way_back(app, to="", keep_migrations=False):
         salt-run rollout.way_back shop
     """
     try:
-        release, unsafe = ledger_file.way_back(ledger_file.folder(__opts__), app, str(to or ""))
-        if unsafe and keep_migrations is not True:
-            raise CommandExecutionError(rollout_plan.over_migrations(release, unsafe))
         fleet = _fleet()
+        if _is_asked("restore", restore):
+            release, restored = _back_with_dump(fleet, app, str(to or ""), keep_migrations)
+        else:
+            release, restored = _back_as_it_is(app, str(to or ""), keep_migrations), []
         one, skipped = _present(fleet.app(app))
-        return rollout_plan.plan(one, release, ledger_file.ROLLED_BACK, _known(fleet, one, skipped, None))
+        known = _known(fleet, one, skipped, None)
+        return rollout_plan.plan(one, release, ledger_file.ROLLED_BACK, known, restored)
     except SaltException as error:
         return rollout_plan.no_plan(error)
 
@@ -327,20 +333,21 @@ def _orchestrate(name, app, **more):
     with progress.shown(__opts__, app, token, sys.stderr, live=sys.stderr.isatty()):
         done = __salt__["state.orchestrate"](f"orch.{name}", pillar={"app": app, **more}, orchestration_jid=token)
     (running,) = done["data"].values()
-    failure = _failure(running)
+    failure, told = _end(running)
     # Without a plan there is nothing to look at: an app of that name, say.
     rows = _rows(app) if isinstance(running, dict) and steps.passed(running, "plan") is not None else []
-    outcome = {"result": "failed" if failure else "done", "reason": failure, "hosts": rows}
+    outcome = {"result": "failed" if failure else "done", "reason": failure, "told": told, "hosts": rows}
     # The exit code of salt-run, which takes it from here.
     return _shown({**outcome, "retcode": done["retcode"]})
 
 
-def _failure(running):
-    """Why an orchestration failed, as its last step says it; empty if it did not."""
+def _end(running):
+    """Why an orchestration failed, as its last step says it, and what that tells if it did not; one is empty."""
     if not isinstance(running, dict):
-        return "\n".join(str(line) for line in running)
+        return "\n".join(str(line) for line in running), ""
     finish = next(result for result in running.values() if result["__id__"] == "finish")
-    return "" if finish["result"] else finish["comment"]
+    told = finish["comment"] if finish["comment"] != rollout_end.WELL else ""
+    return ("", told) if finish["result"] else (finish["comment"], "")
 
 
 def _held(app, lock):
@@ -403,6 +410,37 @@ def _back(app, release):
         return [ledger_file.way_back(folder, app)[0]]
     except CommandExecutionError:
         return []
+
+
+def _is_asked(key, value):
+    """Whether the word is given that changes what a command does: a word that is misspelt must not be lost."""
+    if not isinstance(value, bool) and value not in (None, ""):
+        raise CommandExecutionError(f"{key}: {value!r} is neither true nor false: write one of them")
+    return value is True
+
+
+def _back_as_it_is(app, to, keep_migrations):
+    """The release to go back to with the database as it is."""
+    release, unsafe = ledger_file.way_back(ledger_file.folder(__opts__), app, to)
+    if unsafe and keep_migrations is not True:
+        raise CommandExecutionError(rollout_plan.over_migrations(release, unsafe))
+    return release
+
+
+def _back_with_dump(fleet, app, to, keep_migrations):
+    """The release to go back to, and what is restored for it, in a list; empty if that is done but for its end."""
+    folder = ledger_file.folder(__opts__)
+    if keep_migrations is True:
+        raise CommandExecutionError("restore and keep_migrations: the one takes away what the other keeps: choose one")
+    unfinished = ledger_file.unfinished(folder, app)
+    if unfinished and to in ("", unfinished["revision"], unfinished["id"]):
+        return unfinished, []
+    release, unsafe = ledger_file.way_back(folder, app, to)
+    if not unsafe:
+        why = f"nothing is in the way of {ledger_file.title(release)}, and the database can stay as it is"
+        raise CommandExecutionError(f"{app}: {why}: leave restore out")
+    dumps, fronts = ledger_file.dumps_before(folder, app, unsafe), rollout_plan.fronts(fleet, app)
+    return release, [restores.found(__opts__, fleet.app(app).database, dumps, unsafe, fronts)]
 
 
 def _holders(apps):

@@ -11,6 +11,7 @@ import asking
 import ledger_file
 import rollout_step
 import state_result
+import steps
 import syncing
 
 # Seconds. Logs and times of the ledger that differ more than this mislead; hosts with NTP differ by milliseconds.
@@ -149,11 +150,15 @@ def backed_up(name, app, host, questions, databases, label):
     pending = asking.ask_one(__opts__, host, "manage.pending_migrations", **questions)
     if not pending:
         return state_result.unchanged(name, "no migration is pending: nothing to dump")
-    dumps = {
-        base["name"]: asking.ask_one(__opts__, base["host"], "databases.dump", name=base["name"], label=label)
-        for base in databases
-    }
+    dumps = {base["name"]: {**_dumped(base, label), "host": base["host"]} for base in databases}
+    noted = {name: {key: made[key] for key in ("path", "host", "room")} for name, made in dumps.items()}
+    known = {"pending": pending, "unsafe": steps.unsafe(__running__)}
+    ledger_file.note(ledger_file.folder(__opts__), app, dumps=noted, **known)
     return state_result.changed(name, {"dumps": dumps, "pending": pending}, f"dumped before {len(pending)} migrations")
+
+
+def _dumped(database, label):
+    return asking.ask_one(__opts__, database["host"], "databases.dump", name=database["name"], label=label)
 
 
 def _reports(hosts, app):

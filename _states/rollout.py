@@ -162,7 +162,7 @@ def recorded(name, app, hosts, release, skipped=(), result=ledger_file.DEPLOYED)
         return state_result.unchanged(name, f"{ledger_file.title(release)} was deployed already")
     if __opts__["test"]:
         return state_result.would(name, changes, f"{ledger_file.title(release)} would be recorded")
-    lock_file.must_hold(_folder(), app, __orchestration_jid__)
+    lock_file.must_be_held(_folder(), app, __orchestration_jid__, "nothing was recorded")
     ledger_file.succeed(_folder(), app, result=result, **steps.notes(__running__))
     # One that does not hear this learns it from the ledger.
     asking.ask(__opts__, hosts, "slots.settle", app)
@@ -220,7 +220,7 @@ def finished(name, apps, hosts=(), hook=None):
     failure = steps.failed(__running__)
     if failure:
         raise CommandExecutionError("\n".join([*told, steps.sentence(failure)]))
-    return state_result.unchanged(name, "\n".join(told) or "no step failed")
+    return state_result.unchanged(name, "\n".join(told) or rollout_end.WELL)
 
 
 def _outlook(look):

@@ -64,7 +64,7 @@ def accepted(name, app, hosts, overlap):
         return state_result.unchanged(name, "every host would be asked whether it accepts the newest secrets")
     serving = _settled(app, hosts)
     before = {host: {key: found[key] for key in ("slot", "release")} for host, found in serving.items()}
-    lock_file.must_hold(_folder(), app, __orchestration_jid__)
+    lock_file.must_be_held(_folder(), app, __orchestration_jid__, "nothing was recorded")
     ledger_file.go_on(_folder(), app, before, _now(overlap))
     return state_result.unchanged(name, f"{', '.join(hosts)} accept the newest secrets")
 
@@ -89,7 +89,7 @@ def recorded(name, app, hosts, rotates):
     if __opts__["test"]:
         return state_result.made(name, changes, "the ledger would say that the newest secrets are in use", test=True)
     _settled(app, hosts)
-    lock_file.must_hold(_folder(), app, __orchestration_jid__)
+    lock_file.must_be_held(_folder(), app, __orchestration_jid__, "nothing was recorded")
     if __salt__["saltutil.runner"]("rotation.steps", arg=[app])["rotates"] != rotates:
         raise CommandExecutionError("the secrets in the pillar have changed meanwhile: rotate again")
     if rotates:

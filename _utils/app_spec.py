@@ -46,6 +46,9 @@ POSTGRESQL_PORT = 5432
 DEPLOY_KEY = "deploy_key"
 # The second login of a database's user: no name of another user can have this ending.
 SECOND = "-2"
+# What the file says that keeps visitors out.
+CLOSED_BY = "# Managed by Salt: salt://maintenance/on.sls"
+CLOSED_FOR_RESTORE = "\n# For a rollback that restores a dump, until it has ended."
 # Where this host's own probes come from: a release is watched during maintenance too.
 LOOPBACK = "127.0.0.1"
 # The PostgreSQL of each distribution we run on: packages.debian.org and packages.ubuntu.com, package "postgresql".
@@ -210,7 +213,7 @@ def _app(name, values, grains):
         rollout=_rollout(app["rollout"], app["hosts"], pushed=values.get("only") == name),
         hooks=_hooks(app["hooks"]),
         tls=_tls(app, values["hosts"], grains.get("id")),
-        maintenance=_maintenance(app["maintenance"], paths, values["allow"]),
+        maintenance=_maintenance(app["maintenance"], paths, values["allow"], values["closed_for"]),
         database=_database(name, app, values, password),
         secrets=_secrets(name, values["secrets"].get(name, {}), held, app["secrets"]["fallback"]),
         deploy_key=key and key.current,
@@ -329,7 +332,7 @@ def _tls(app, hosts, id):
     return (Tls(**app["tls"]),) if "tls" in app and id in (balancers or app["hosts"]) else ()
 
 
-def _maintenance(maintenance, paths, allow):
+def _maintenance(maintenance, paths, allow, closed_for):
     # As web servers write addresses: an IPv6 one can be written in several ways.
     addresses = dict.fromkeys([LOOPBACK, *(str(ipaddress.ip_address(address)) for address in allow)])
     folder = f"{paths.home}/maintenance"
@@ -338,6 +341,7 @@ def _maintenance(maintenance, paths, allow):
         folder=folder,
         page=f"{folder}/page.html",
         flag=f"{folder}/on",
+        notice=CLOSED_BY + CLOSED_FOR_RESTORE * (closed_for == "restore"),
         allowed=allowed,
         let_in=tuple(f"{allowed}/{address}" for address in addresses),
         retry_after=maintenance["retry_after"],

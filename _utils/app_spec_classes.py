@@ -293,12 +293,14 @@ class Maintenance:
     What web servers look up at each request: as long as the file ``flag`` is there visitors get ``page`` instead of the
     app, but for those whose address is the name of a file in the folder ``allowed``.
 
-    ``let_in`` are the files that belong there, ``retry_after`` is in seconds.
+    ``let_in`` are the files that belong there, ``retry_after`` is in seconds. ``notice`` is what ``flag`` says to those
+    who look: whether it is for a restore, at whose end it goes.
     """
 
     folder: str
     page: str
     flag: str
+    notice: str
     allowed: str
     let_in: tuple
     retry_after: int

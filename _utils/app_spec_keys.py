@@ -747,4 +747,10 @@ PILLAR = (
         (),
         "Addresses of visitors who get the app also during maintenance: `orch.maintenance` passes them along.",
     ),
+    Key(
+        "closed_for",
+        choice("maintenance", "restore", fix="leave it out: who passes it along is orch.rollback"),
+        "maintenance",
+        "Why visitors are kept out: for a `restore` by a rollback, which lets them in again and passes this along.",
+    ),
 )

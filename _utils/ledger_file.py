@@ -6,16 +6,24 @@ The ledger of an app, a JSON file on the master: what is deployed, what is being
                      "skipped": [host, ...]}
      "skipped":     {host: since}
      "history":     [{"id", "commit", "revision", "who", "started", "finished", "result", "reason", "phases",
-                      "applied", "unsafe", "skipped"}, ...]
+                      "applied", "unsafe", "skipped", "dumps"}, ...]
      "in_use":      {"secrets:shop:SECRET_KEY": {"value", "since"},
                      "passwords:database:shop": {"value", "since", "login", "overlap"}}}
 
 ``skipped`` are the app's hosts that missed what is deployed, each since the first deploy that it missed; in an entry
 those that its deploy went on without, absent where it had all.
 ``before`` is what a failed deploy goes back to, ``applied`` are the migrations that ran, ``unsafe`` those of them with
-which an older release may fail, ``{migration: [reason, ...]}``; it is absent where nobody examined them. ``result`` is
-one of the words below. ``in_use`` has what was rotated: the fingerprint of the value in use (``rotation.fingerprint``)
-and since when; as the pillar key of that name (``app_spec_keys.IN_USE``). Only the one who holds the app's lock writes.
+which an older release may fail, ``{migration: [reason, ...]}``; it is absent where nobody examined them. ``dumps`` are
+those that were made before, ``{database: {"path", "host", "room"}}``. ``result`` is one of the words below. ``in_use``
+has what was rotated: the fingerprint of the value in use (``rotation.fingerprint``) and since when; as the pillar key
+of that name (``app_spec_keys.IN_USE``).
+
+An entry of a rollback that restored a dump has its path as ``restored``, the name of the database that was put aside as
+``replaced``, and until visitors are let in again the hosts where they are not as ``closed``. What a deploy notes while
+it is in progress (``note``) tells the next one what there is to put right if it is killed: ``dumps``, ``pending`` and
+``unsafe`` migrations, and ``restore``, ``{"database", "host", "path", "fronts", "replaced"}``.
+
+Only the one who holds the app's lock writes.
 """
 
 import getpass
@@ -39,6 +47,7 @@ HISTORY = 50
 DEPLOYED, ROLLED_BACK, ROTATED, FAILED = "deployed", "rolled back", "rotated", "failed"
 
 NOT_EXAMINED = "it was not examined"
+KILLED = "it ended without finishing: its process was killed"
 
 EMPTY = {"deployed": {}, "in_progress": {}, "skipped": {}, "history": [], "in_use": {}}
 # What a ledger of an older version does not have.
@@ -87,10 +96,14 @@ def begin(folder, app, attempt):
     """
     ledger = read(folder, app)
     abandoned = ledger["in_progress"]
-    if abandoned:
-        _append(ledger, _entry(abandoned, FAILED, "it ended without finishing: its process was killed", {}, []))
-    _write(folder, app, ledger | {"in_progress": attempt})
+    _write(folder, app, ledger | {"in_progress": attempt, "history": _history(ledger)})
     return abandoned
+
+
+def note(folder, app, **more):
+    """Add to what is known of the deploy in progress, before it does what may have to be put right."""
+    ledger = read(folder, app)
+    _write(folder, app, ledger | {"in_progress": ledger["in_progress"] | more})
 
 
 def way_back(folder, app, to=""):
@@ -105,7 +118,7 @@ def way_back(folder, app, to=""):
     Raises CommandExecutionError if there is none.
     """
     ledger = read(folder, app)
-    history, now = ledger["history"], ledger["deployed"].get("id")
+    history, now = _history(ledger), ledger["deployed"].get("id")
     good = [number for number, entry in enumerate(history) if entry["result"] != FAILED]
     if to:
         found = [number for number in good if to in (history[number]["revision"], history[number]["id"])]
@@ -115,8 +128,28 @@ def way_back(folder, app, to=""):
     if not found:
         raise CommandExecutionError(_no_way_back(app, to, [history[number] for number in good]))
     at = found[-1]
-    unsafe = {name: reasons for entry in history[at + 1 :] for name, reasons in _unsafe(entry).items()}
-    return {key: history[at][key] for key in ("id", "commit", "revision")}, unsafe
+    release = {key: history[at][key] for key in ("id", "commit", "revision")}
+    if any(_dumped(history, entry) <= at for entry in history[at + 1 :] if "restored" in entry):
+        raise CommandExecutionError(_needs_a_deploy(app, release))
+    return release, {name: why for entry in _standing(history, at) for name, why in _unsafe(entry).items()}
+
+
+def dumps_before(folder, app, migrations):
+    """
+    The dumps that were made before the first of some migrations was applied; {} if none was made.
+
+    Each was applied by the last of those who wanted to: one that was killed may not have come so far.
+    """
+    history = _history(read(folder, app))
+    applied = {name: at for at, entry in enumerate(history) for name in entry.get("applied", ()) if name in migrations}
+    return history[min(applied.values())].get("dumps", {}) if applied else {}
+
+
+def unfinished(folder, app):
+    """The release of a rollback that was recorded last and has not let visitors in again; {} if there is none."""
+    history = read(folder, app)["history"]
+    closed = history and history[-1].get("closed")
+    return {key: history[-1][key] for key in ("id", "commit", "revision")} if closed else {}
 
 
 def go_on(folder, app, before, in_use):
@@ -154,7 +187,7 @@ def succeed(folder, app, phases, applied=(), result=DEPLOYED, unsafe=None, in_us
     """
     ledger = read(folder, app)
     attempt = ledger["in_progress"]
-    _append(ledger, _entry(attempt, result, "", phases, applied, unsafe))
+    _append(ledger, _entry(attempt, result, "", phases, applied, unsafe) | _restored(attempt))
     # Who was behind before is so until somebody says that it has caught up.
     skipped = dict.fromkeys(attempt.get("skipped", ()), attempt["started"]) | ledger["skipped"]
     now_in_use = ledger["in_use"] | (in_use or {})
@@ -179,6 +212,13 @@ def caught_up(folder, app, hosts):
     ledger = read(folder, app)
     skipped = {host: since for host, since in ledger["skipped"].items() if host not in hosts}
     _write(folder, app, ledger | {"skipped": skipped})
+
+
+def opened(folder, app):
+    """Visitors have been let in again after the last entry, a rollback that restored a dump."""
+    ledger = read(folder, app)
+    del ledger["history"][-1]["closed"]
+    _write(folder, app, ledger)
 
 
 def path(folder, app, ending):
@@ -243,10 +283,40 @@ def _append(ledger, entry):
     ledger["history"] = [*ledger["history"], entry][-HISTORY:]
 
 
+def _history(ledger):
+    """The history, and in it a deploy that never ended: of what it was about to apply everything counts as applied."""
+    left = ledger["in_progress"]
+    if left:
+        reason, pending = left.get("reason", KILLED), left.get("pending", ())
+        _append(ledger, _entry(left, FAILED, reason, {}, pending, left.get("unsafe")))
+    return ledger["history"]
+
+
+def _dumped(history, entry):
+    """The number of the entry whose dump was restored in ``entry``; -1 if the history has it no more."""
+    paths = [{dump["path"] for dump in other.get("dumps", {}).values()} for other in history]
+    return next((number for number, found in enumerate(paths) if entry["restored"] in found), -1)
+
+
+def _standing(history, at):
+    """The entries after number ``at`` whose migrations are in the database: not those that a restore has undone."""
+    standing = []
+    for number, entry in enumerate(history[at + 1 :], at + 1):
+        if "restored" in entry:
+            standing = [other for other in standing if other < _dumped(history, entry)]
+        standing.append(number)
+    return [history[number] for number in standing]
+
+
 def _no_way_back(app, to, good):
     known = ", ".join(dict.fromkeys(title(entry) for entry in reversed(good))) or "none"
     wanted = f"{to!r} was never deployed" if to else "nothing was deployed before"
     return f"{app}: {wanted}: choose one of these with the key to: {known}"
+
+
+def _needs_a_deploy(app, release):
+    since = f"since {title(release)} was deployed the database was restored to what it was before"
+    return f"{app}: {since}: deploy {release['revision']} again"
 
 
 def _unsafe(entry):
@@ -257,7 +327,7 @@ def _unsafe(entry):
 
 def _entry(attempt, result, reason, phases, applied, unsafe=None):
     more = {} if unsafe is None else {"unsafe": {name: unsafe[name] for name in applied if name in unsafe}}
-    more |= {"skipped": attempt["skipped"]} if attempt.get("skipped") else {}
+    more |= {key: attempt[key] for key in ("skipped", "dumps") if attempt.get(key)}
     return {
         **attempt["release"],
         "who": attempt["who"],
@@ -269,3 +339,10 @@ def _entry(attempt, result, reason, phases, applied, unsafe=None):
         "applied": list(applied),
         **more,
     }
+
+
+def _restored(attempt):
+    restore = attempt.get("restore", {})
+    if "replaced" not in restore:
+        return {}
+    return {"restored": restore["path"], "replaced": restore["replaced"], "closed": restore["fronts"]}

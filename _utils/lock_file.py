@@ -95,10 +95,10 @@ def is_held(folder, app, token):
     return show(folder, app).get("token") == token
 
 
-def must_hold(folder, app, token):
-    """Raise CommandExecutionError if the lock of an app does not belong to ``token`` any more."""
+def must_be_held(folder, app, token, otherwise):
+    """Raise CommandExecutionError unless ``is_held``; ``otherwise`` is what was not done."""
     if not is_held(folder, app, token):
-        raise CommandExecutionError(f"the lock of {app} expired and is not ours any more: nothing was recorded")
+        raise CommandExecutionError(f"the lock of {app} expired and is not ours any more: {otherwise}")
 
 
 @contextlib.contextmanager

@@ -31,7 +31,7 @@ def words(look, found):
         "migrations": _migrations(found),
         "requirements": _requirements(found, look["back"]),
         "dump": _dump(look["databases"], found["migrations"]),
-        **_back(look["back"], found["unsafe"] | found["unexamined"]),
+        **_back(look["back"], found["unsafe"] | found["unexamined"], look["databases"]),
         **problem,
     }
 
@@ -80,10 +80,11 @@ def _dump(databases, pending):
     return f"{dumps}, {'if migrations are pending' if pending is None else 'before the migrations'}"
 
 
-def _back(releases, unsafe):
+def _back(releases, unsafe, databases):
     """Nothing of a rollback, of which ``releases`` is None. Migrations that only add are no hindrance."""
     if releases is None:
         return {}
-    word = ", with keep_migrations: true" if unsafe else ""
+    words = " or ".join(["keep_migrations: true", *["restore: true"] * bool(databases)])
+    word = f", with {words}" if unsafe else ""
     back = ", ".join(f"{release['revision']} ({release['id']}){word}" for release in releases)
     return {"way back": back or "none: nothing is deployed yet"}

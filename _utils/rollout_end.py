@@ -9,12 +9,15 @@ import asking
 import ledger_file
 import lock_file
 import notices
+import restores
 import rollout_hooks
 import steps
 
 # Where a step failed after the ledger was written.
 DEPLOYED = "the release is deployed on every host; what failed came after that"
 ROTATED = "the newest secrets are in use on every host; what failed came after that"
+WELL = "no step failed"
+AGAIN = "the next deploy or rollback begins with what is left: see to the cause, and run the command again"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,30 +53,26 @@ class Ending:
     def _end(self):
         try:
             failure, attempt = steps.failed(self.running), ledger_file.read(self._folder, self.app)["in_progress"]
-            if failure and steps.passed(self.running, "record") is not None:
-                return [DEPLOYED if steps.passed(self.running, "accepted") is None else ROTATED]
+            if steps.passed(self.running, "record") is not None:
+                after = DEPLOYED if steps.passed(self.running, "accepted") is None else ROTATED
+                return [*([after] if failure else []), *steps.comments(self.running, "swap")]
             if not failure or attempt.get("token") != self.token:
                 return []
-            return self._undo(attempt["before"], steps.sentence(failure))
+            return self._undo(attempt, steps.sentence(failure))
         finally:
             lock_file.release(self._folder, self.app, self.token)
 
-    def _undo(self, before, reason):
-        lines = self._revert(before)
-        if steps.passed(self.running, "migrate"):
+    def _undo(self, attempt, reason):
+        try:
+            lines = undo(self.opts, self.app, attempt)
+        except CommandExecutionError as error:
+            # It stays in progress: the next one finds what is left to put right.
+            ledger_file.note(self._folder, self.app, reason=reason)
+            return [f"NOT everything was brought back, and visitors may be kept out: {error}", AGAIN]
+        if steps.passed(self.running, "migrate") and not attempt.get("restore"):
             lines.append("the migrations that ran stay applied: the release before must work with them")
         ledger_file.fail(self._folder, self.app, reason, **steps.notes(self.running))
-        return [*lines, *self._after_failure(before)]
-
-    def _revert(self, before):
-        """Bring each host back to the slot it served before; what came of it, as lines."""
-        serving, problems = asking.ask(self.opts, before, "slots.serving", self.app)
-        moved = {host: before[host] for host in serving if serving[host]["slot"] != before[host]["slot"]}
-        slots = {host: served["slot"] for host, served in moved.items()}
-        problems |= asking.ask(self.opts, moved, "slots.revert", self.app, slots)[1]
-        back = [f"{host} serves {served(moved[host])} again" for host in moved if host not in problems]
-        lost = [f"{host} was NOT brought back to {served(before[host])}: {_left(problems[host])}" for host in problems]
-        return [*back, *lost] or [f"every host of {self.app} still serves what it served before"]
+        return [*lines, *self._after_failure(attempt["before"])]
 
     def _after_failure(self, before):
         """Run the hooks of a failure in what their host serves; what came of it, as lines."""
@@ -99,9 +98,33 @@ class Ending:
         return ledger_file.folder(self.opts)
 
 
+def undo(opts, app, attempt):
+    """
+    Bring an app back to what it was before a rollout: its hosts, and where a dump was restored before them its database
+    and after them its visitors. What came of it, as lines.
+
+    Raises CommandExecutionError if a database or visitors are not where they were; hosts are told in the lines.
+    """
+    restore = attempt.get("restore")
+    lines = restores.undo(opts, restore) if restore else []
+    lines += _revert(opts, app, attempt["before"])
+    return lines + (restores.opened(restores.let_in(opts, app, restore["fronts"])) if restore else [])
+
+
 def served(serving):
     """What a host serves, for people."""
     return serving["release"] or "nothing"
+
+
+def _revert(opts, app, before):
+    """Bring each host back to the slot it served before; what came of it, as lines."""
+    serving, problems = asking.ask(opts, before, "slots.serving", app)
+    moved = {host: before[host] for host in serving if serving[host]["slot"] != before[host]["slot"]}
+    slots = {host: served["slot"] for host, served in moved.items()}
+    problems |= asking.ask(opts, moved, "slots.revert", app, slots)[1]
+    back = [f"{host} serves {served(moved[host])} again" for host in moved if host not in problems]
+    lost = [f"{host} was NOT brought back to {served(before[host])}: {_left(problems[host])}" for host in problems]
+    return [*back, *lost] or [f"every host of {app} still serves what it served before"]
 
 
 def _left(problem):

@@ -5,10 +5,19 @@ asks what has to be known for it, ``salt/orch`` makes states of it.
 
 import app_spec
 import ledger_file
+import restores
 import waves
 
 # Seconds that a deploy may take without its waves: staging builds a venv, a dump of a big database takes its time.
 LOCK_SECONDS = 3600
+
+# Seconds that a dump may take to be restored: the limit of databases.restore.
+RESTORE_SECONDS = 4 * 3600
+
+OVER_MIGRATIONS = (
+    "If it works with the database as it is now, go back with keep_migrations: true. restore: true brings the database"
+    " back as it was before them, without what was written since. Otherwise deploy a release that mends what is wrong"
+)
 
 # Seconds that one command of a hook may take.
 HOOK_SECONDS = 600
@@ -22,7 +31,7 @@ CLOSED = "0.1 to 0.3 s"
 ROLES = ("database", "app", "balancer")
 
 
-def plan(app, release, result, known):
+def plan(app, release, result, known, restored=()):
     """
     The steps that bring a release to the hosts of an app.
 
@@ -32,14 +41,17 @@ def plan(app, release, result, known):
         ``skipped``: the app's hosts that do not answer and are no longer among its ``hosts``; ``balancers``: the hosts
         that spread its requests; ``holders``: who has port 80, by host: ``nginx``, ``apache`` or nobody; ``back``: the
         release, in a list, that a rollback would go back to; empty if there is none, None if this is a rollback.
+    restored
+        What ``restores.found`` says of the dump that is restored before, in a list; empty if there is none.
     """
     spec = app_spec.plain(app_spec.with_release(app, **release))
-    rollout = spec["rollout"]
-    groups = waves.waves(spec["hosts"], rollout["canary"], rollout["wave"])
-    activations = _steps(groups, rollout["between"])
-    told = _skips(known["skipped"]) | _few(_closures([app], known["holders"]))
+    groups, between = _groups_of(spec, restored)
+    activations = _steps(groups, between, "swap" if restored else "backup")
+    told = {label: text for restore in restored for label, text in restores.words(restore).items()}
+    told |= _skips(known["skipped"]) | _few(_closures([app], known["holders"]))
     databases = [{"name": database["name"], "host": database["host"]} for database in spec["databases"]]
-    order = f"{app.name} {ledger_file.title(release)}: {waves.order(groups, rollout['between'])}"
+    fronts = [host for restore in restored for host in restore["fronts"]]
+    order = f"{app.name} {ledger_file.title(release)}: {waves.order(groups, between)}"
     return {
         "problems": [],
         "app": app.name,
@@ -51,13 +63,14 @@ def plan(app, release, result, known):
         "skipped": known["skipped"],
         "balancers": known["balancers"],
         "first": spec["hosts"][0],
-        "others": [database["host"] for database in databases],
+        "others": [*(database["host"] for database in databases), *fronts],
         "databases": databases,
+        "restores": list(restored),
         "questions": _questions(spec),
         "hooks": {phase: _hook(spec, phase, result) for phase in HOOKS},
         "examine": [],
         "allow_unsafe": False,
-        "lock_seconds": lock_seconds(spec, len(groups)),
+        "lock_seconds": lock_seconds(spec, len(groups), between) + len(restored) * RESTORE_SECONDS,
         "summary": "\n".join([order, *_lines(told)]),
         "look": _look(spec, result, databases, known["back"], activations, told),
         **activations,
@@ -67,7 +80,7 @@ def plan(app, release, result, known):
 def no_plan(error):
     """The keys of ``plan`` without anything to do: ``problems`` holds the sentences of an error."""
     nothing = dict.fromkeys(("app", "first", "summary", "lock_seconds", "result"), "")
-    lists = {key: [] for key in ("apps", "hosts", "skipped", "balancers", "others", "databases", "examine")}
+    lists = {key: [] for key in ("apps", "hosts", "skipped", "balancers", "others", "databases", "restores", "examine")}
     release = {"id": "", "commit": "", "revision": ""}
     problems = str(error).splitlines()
     empty = {key: {} for key in ("pillar", "questions", "look")} | {"release": release, "allow_unsafe": False}
@@ -88,9 +101,14 @@ def provisioning(fleet, holders):
     }
 
 
+def fronts(fleet, app):
+    """The hosts on which visitors reach an app."""
+    return [host.name for host in fleet.hosts if fleet.app(app) in fleet.reached_on(host.name)]
+
+
 def maintenance(fleet, app, on, allow):
     """On which hosts visitors are kept out of an app, or let in again, and with which states."""
-    hosts = [host.name for host in fleet.hosts if fleet.app(app) in fleet.reached_on(host.name)]
+    hosts = fronts(fleet, app)
     given = f"the maintenance page instead of {app}" if on else app
     but = f", but for {', '.join(allow)}" if on and allow else ""
     return {
@@ -104,11 +122,15 @@ def maintenance(fleet, app, on, allow):
 def over_migrations(release, unsafe):
     """Why a rollback needs a word: ``unsafe`` is ``{migration: [reason, ...]}``."""
     first = f"since {ledger_file.title(release)} migrations were applied with which it may fail:"
-    last = (
-        "If it works with the database as it is now, go back with keep_migrations: true;"
-        " otherwise deploy a release that mends what is wrong"
-    )
-    return "\n".join([first, *(f"{name}: {'; '.join(reasons)}" for name, reasons in unsafe.items()), last])
+    return "\n".join([first, *(f"{name}: {'; '.join(reasons)}" for name, reasons in unsafe.items()), OVER_MIGRATIONS])
+
+
+def _groups_of(spec, restored):
+    """The waves, and the seconds between: all hosts at once where visitors wait behind the maintenance page."""
+    rollout = spec["rollout"]
+    if restored:
+        return [spec["hosts"]], 0
+    return waves.waves(spec["hosts"], rollout["canary"], rollout["wave"]), rollout["between"]
 
 
 def wave_steps(groups, between, last, word="activate", wait="wait"):
@@ -130,10 +152,10 @@ def wave_steps(groups, between, last, word="activate", wait="wait"):
     return steps, last
 
 
-def _steps(groups, between=0):
-    """The steps that activate; ``activated`` is the last of them."""
+def _steps(groups, between=0, prepared="backup"):
+    """The steps that activate; ``activated`` is the last of them, ``prepared`` comes before the migrations."""
     steps, last = wave_steps(groups, between, "migrate")
-    return {"waves": steps, "activated": last}
+    return {"waves": steps, "activated": last, "prepared": prepared}
 
 
 def _look(spec, result, databases, back, steps, more):
@@ -196,10 +218,10 @@ def _hook(spec, phase, result):
     }
 
 
-def lock_seconds(spec, count):
+def lock_seconds(spec, count, between):
     """How long the lock lasts if nobody gives it back: what ``count`` waves and the hooks may take at most on top."""
     wave = spec["health"]["start_timeout"] + spec["rollout"]["watch"]["seconds"] + spec["web"]["timeout"]
-    waits = max(count - 1, 0) * spec["rollout"]["between"]
+    waits = max(count - 1, 0) * between
     hooks = sum(len(commands) for commands in spec["hooks"].values())
     return int(LOCK_SECONDS + count * wave + waits + hooks * HOOK_SECONDS)
 

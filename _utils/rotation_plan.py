@@ -92,5 +92,5 @@ def _waves(app):
     groups = waves.waves(spec["hosts"], rollout["canary"], rollout["wave"])
     accept, accepted = rollout_plan.wave_steps(groups, rollout["between"], "database", "accept", "wait-accept")
     use, used = rollout_plan.wave_steps(groups, rollout["between"], "accepted", "use", "wait-use")
-    seconds = rollout_plan.lock_seconds(spec, 2 * len(groups))
+    seconds = rollout_plan.lock_seconds(spec, 2 * len(groups), rollout["between"])
     return {"accept": accept, "accepted": accepted, "use": use, "used": used, "lock_seconds": seconds}

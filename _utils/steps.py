@@ -12,6 +12,9 @@ LINES = 15
 
 BUSY = re.compile(r'The function "state\.\w+" is running as PID \d+')
 
+# What the changes of a step on hosts are named.
+ON_HOSTS = {"ret", "swapped"}
+
 # Hosts whose reason is shown; what broke hundreds at once is the same on all of them.
 HOSTS = 3
 
@@ -45,7 +48,7 @@ def sentence(failure):
 
 def changed(running):
     """Whether a host was changed by any step, or in test mode would be."""
-    return any(_is_on_hosts(result) for result in running.values())
+    return any(ON_HOSTS & set(result["changes"]) for result in running.values())
 
 
 def passed(running, step):
@@ -54,6 +57,11 @@ def passed(running, step):
         if result["__id__"] == step and result["result"]:
             return result["changes"]
     return None
+
+
+def comments(running, step):
+    """The comment of the step of this id, in a list; empty if it did not change anything."""
+    return [result["comment"] for result in running.values() if result["__id__"] == step and result["changes"]]
 
 
 def changes(running, step):

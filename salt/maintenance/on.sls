@@ -24,7 +24,7 @@
 {{ app.app }}-closed:
   file.managed:
     - name: {{ app.flag }}
-    - contents: "# Managed by Salt: salt://maintenance/on.sls"
+    - contents: {{ app.notice | json }}
     - mode: "0644"
     - require:
       - file: {{ app.app }}-nobody-else

@@ -139,6 +139,10 @@ class Fleet:
         """The same with a rotation."""
         self._kill(self._rotate("shop"), when)
 
+    def kill_rollback(self, when, **pillar):
+        """The same with a rollback."""
+        self._kill(("state.orchestrate", "orch.rollback", f"pillar={json.dumps({'app': 'shop', **pillar})}"), when)
+
     def _kill(self, command, when):
         argv = self.master.salt_run_cli().cmdline(*command)
         with tempfile.TemporaryFile("w+") as output:
@@ -168,10 +172,24 @@ class Fleet:
         """What the steps of a host shall do: ``stage={"fail": "reason"}``."""
         self._file(host, "script.json").write_text(json.dumps(steps))
 
+    def calm(self):
+        """Let the hosts do every step well from now on, and forget what they have done."""
+        for host in HOSTS:
+            self.script(host)
+        self.forget_log()
+
     def serving(self, app="shop"):
         """The revisions of an app that its hosts serve, in the hosts' order."""
         slots = [json.loads(self._file(host, f"{app}.json").read_text()) for host in APP_HOSTS]
         return [REVISIONS[slot[slot["active"]]] for slot in slots]
+
+    def databases(self):
+        """``{name: what it says}`` of the databases."""
+        return json.loads(self._file("db1", "databases.json").read_text())
+
+    def closed_for(self):
+        """Why each of the app's hosts keeps visitors out, in the hosts' order."""
+        return [json.loads(self._file(host, "closed.json").read_text()).get("for", "") for host in APP_HOSTS]
 
     def log(self, *unwanted):
         """``"step host"`` of what the hosts did, in the order of its time."""
@@ -264,13 +282,17 @@ class Fleet:
         finally:
             file.unlink()
 
-    def was_deployed(self, *revisions, applied=()):
-        """Releases that were deployed one after the other, as ledger and hosts say it; the last applied migrations."""
+    def was_deployed(self, *revisions, applied=(), unsafe=None, **notes):
+        """
+        Releases that were deployed one after the other, as ledger and hosts say it; the last applied migrations, of
+        which some were unsafe, and left notes in the ledger.
+        """
         for revision in revisions:
             attempt = {"token": "0", "who": "ann", "started": ledger_file.now(), "before": {}}
             ledger_file.begin(self.ledgers, "shop", {**attempt, "release": release(revision)})
             done = applied if revision == revisions[-1] else ()
-            ledger_file.succeed(self.ledgers, "shop", {}, done, unsafe={})
+            ledger_file.note(self.ledgers, "shop", **notes)
+            ledger_file.succeed(self.ledgers, "shop", {}, done, unsafe=unsafe or {})
             for host in APP_HOSTS:
                 slots = json.loads(self._file(host, "shop.json").read_text())
                 other = "green" if slots["active"] == "blue" else "blue"
@@ -286,13 +308,14 @@ class Fleet:
     def reset(self):
         """Hosts that serve the release ``one`` from blue, as an earlier deploy left them."""
         shutil.rmtree(self.ledgers, ignore_errors=True)
-        self.forget_log()
+        self.calm()
         for host in HOSTS:
-            self.script(host)
             self._file(host, "secrets.jsonl").write_text("")
             for name in ("shop-secrets.json", "roles.json"):
                 self._file(host, name).unlink(missing_ok=True)
             self._file(host, "shop.json").write_text(json.dumps({"active": "blue", "blue": release("one")["id"]}))
+            self._file(host, "closed.json").write_text("{}")
+        self._file("db1", "databases.json").write_text(json.dumps({"shop": "now"}))
 
     @staticmethod
     def _rotate(app):

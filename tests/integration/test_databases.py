@@ -5,6 +5,7 @@ import json
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from salt.exceptions import CommandExecutionError  # noqa: E402
 import app_spec  # noqa: E402
 import rotation  # noqa: E402
 import scram  # noqa: E402
+import spare_databases  # noqa: E402
 
 BINARIES = max(Path("/usr/lib/postgresql").glob("*/bin/initdb"), default=None)
 PASSWORD = app_spec.Secret("p'a\"s\\s:w$ö\u2168rd %s {x} \\gexec")
@@ -81,9 +83,11 @@ def server():
 @pytest.fixture
 def databases(server):
     """The execution module on the test's server, with no database on it and the server's log emptied."""
-    loaded = module("_modules/databases.py", __salt__={})
-    loaded.SOCKETS, loaded.PORT = str(server[0]), server[1]
-    drop = 'DROP DATABASE IF EXISTS shop; DROP DATABASE IF EXISTS "odd\'""name";'
+    loaded = module("_modules/databases.py", __salt__={"apps.databases": lambda: [{"name": "shop"}]})
+    loaded.SOCKETS, loaded.PORT, loaded.WAL = str(server[0]), server[1], 0
+    for spare in filter(spare_databases.is_spare, loaded.names()):
+        loaded.drop(spare)
+    drop = 'DROP DATABASE IF EXISTS shop WITH (FORCE); DROP DATABASE IF EXISTS "odd\'""name";'
     loaded._psql(f'{drop} DROP ROLE IF EXISTS "shop-2", shop, other;')
     os.truncate(server[0] / "log", 0)
     return loaded
@@ -297,6 +301,144 @@ def test_a_full_disk_leaves_the_old_dumps_and_no_half_one(databases, present, fu
     with pytest.raises(CommandExecutionError, match="No space left on device"):
         databases.dump("shop", "new", folder=full_disk, keep=1)
     assert [str(path) for path in (full_disk / "shop").iterdir()] == [old["path"]]
+
+
+@pytest.fixture
+def dumped(databases, present, backups, monkeypatch):
+    """A dump of a database that says `then`, which by now says `now`."""
+    monkeypatch.setattr(databases, "BACKUPS", str(backups))
+    present()
+    say(databases, "then")
+    made = databases.dump("shop", "before-v2", folder=backups)
+    say(databases, "now")
+    return made
+
+
+def say(databases, word):
+    own = "DROP TABLE IF EXISTS said; CREATE TABLE said AS SELECT {} AS word; ALTER TABLE said OWNER TO shop;"
+    databases._psql(own.format(databases.literal(word)), "shop")
+
+
+def said(databases, name="shop"):
+    return databases._psql("SELECT word FROM said", name).strip()
+
+
+def test_a_dump_is_restored_beside_the_database_which_stays_as_it_is(databases, dumped):
+    assert databases.restore("shop", dumped["path"])["database"] == "shop_restored"
+    assert (said(databases), said(databases, "shop_restored")) == ("now", "then")
+
+
+def test_a_restored_database_and_its_tables_belong_to_the_same_role(databases, dumped):
+    databases.restore("shop", dumped["path"])
+    assert databases.inspect("shop_restored", "shop")["owner"] == "shop"
+    assert databases._psql("SELECT tableowner FROM pg_tables WHERE tablename = 'said'", "shop_restored") == "shop\n"
+
+
+def test_a_restored_database_has_the_statistics_that_queries_are_planned_with(databases, dumped):
+    databases.restore("shop", dumped["path"])
+    assert databases._psql("SELECT reltuples FROM pg_class WHERE relname = 'said'", "shop_restored") == "1\n"
+
+
+def test_what_a_killed_restore_left_is_replaced(databases, dumped):
+    databases.create_database("shop_restored", "shop")
+    databases._psql("CREATE TABLE half();", "shop_restored")
+    databases.restore("shop", dumped["path"])
+    assert databases._psql("SELECT tablename FROM pg_tables WHERE schemaname = 'public'", "shop_restored") == "said\n"
+
+
+def test_a_dump_tells_when_it_was_made_and_what_a_restore_needs(databases, dumped):
+    found = databases.restorable("shop", dumped["path"])
+    assert found["made"] == databases.dumps("shop", Path(dumped["path"]).parents[1])[0]["made"]
+    assert found["needs"] >= dumped["room"] > dumped["size"]
+
+
+def test_a_dump_that_is_gone_or_damaged_is_refused_and_nothing_is_left(databases, dumped):
+    path = Path(dumped["path"])
+    whole = path.read_bytes()
+    for content, sentence in ((None, f"the dump {path} is gone"), (b"PGDMP", "cannot be read: pg_restore")):
+        path.unlink() if content is None else path.write_bytes(content)
+        for ask in (databases.restorable, databases.restore):
+            with pytest.raises(CommandExecutionError, match=sentence):
+                ask("shop", str(path))
+    path.write_bytes(whole[:-20])
+    with pytest.raises(CommandExecutionError, match="The restore of .* failed"):
+        databases.restore("shop", str(path))
+    assert databases.names() == ["postgres", "shop"]
+
+
+def test_without_room_for_what_the_database_was_nothing_is_restored(databases, dumped):
+    room = shutil.disk_usage("/").total * 2
+    with pytest.raises(CommandExecutionError, match="MiB are free in .* make room"):
+        databases.restore("shop", dumped["path"], room)
+    assert databases.names() == ["postgres", "shop"]
+
+
+def test_two_restores_of_a_database_at_once_are_refused(databases, dumped, backups):
+    with databases._alone(backups / "shop/.restore", ""), pytest.raises(CommandExecutionError, match="Another restore"):
+        databases.restore("shop", dumped["path"])
+
+
+OLD = "shop_replaced_20261125_184101"
+
+
+def test_a_swap_gives_the_name_to_the_restored_database_and_keeps_the_other(databases, dumped):
+    databases.restore("shop", dumped["path"])
+    databases.swap("shop", "shop_restored", OLD)
+    assert databases.names() == ["postgres", "shop", OLD]
+    assert (said(databases), said(databases, OLD)) == ("then", "now")
+
+
+def test_a_swap_can_be_swapped_back(databases, dumped):
+    databases.restore("shop", dumped["path"])
+    databases.swap("shop", "shop_restored", OLD)
+    databases.swap("shop", OLD, "shop_restored")
+    assert (said(databases), said(databases, "shop_restored")) == ("now", "then")
+
+
+@pytest.mark.parametrize(("new", "old"), [("shop_restored", OLD), ("shop_restored", "postgres")])
+def test_a_swap_that_fails_renames_neither(databases, dumped, new, old):
+    if old != OLD:
+        databases.create_database(new, "shop")
+    before = databases.names()
+    with pytest.raises(CommandExecutionError, match="PostgreSQL failed"):
+        databases.swap("shop", new, old)
+    assert (databases.names(), said(databases)) == (before, "now")
+
+
+def test_a_swap_cuts_those_off_who_are_connected_and_those_who_come_back_at_once(databases, dumped, server, tmp_path):
+    databases.restore("shop", dumped["path"])
+    entry = f"127.0.0.1:{server[1]}:shop:shop:{PASSWORD.reveal()}"
+    databases.create_role("shop", app_spec.Secret("pencil"))
+    (tmp_path / "pgpass").write_text(entry.replace(PASSWORD.reveal(), "pencil") + "\n")
+    (tmp_path / "pgpass").chmod(0o600)
+    url = f"host=127.0.0.1 port={server[1]} dbname=shop user=shop"
+    again = f"while :; do psql -w -Atc 'SELECT pg_sleep(60)' '{url}'; done"
+    env = {"PATH": os.environ["PATH"], "PGPASSFILE": str(tmp_path / "pgpass")}
+    users = [subprocess.Popen(["sh", "-c", again], env=env, start_new_session=True, stderr=-3) for _ in range(8)]
+    try:
+        while int(databases._psql("SELECT count(*) FROM pg_stat_activity WHERE datname = 'shop'")) < 8:
+            assert all(user.poll() is None for user in users)
+        databases.swap("shop", "shop_restored", OLD)
+        assert databases._psql(f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{OLD}'") == "0\n"
+    finally:
+        for user in users:
+            os.killpg(user.pid, signal.SIGKILL)
+            user.wait()
+    assert said(databases) == "then"
+
+
+def test_what_a_restore_has_left_can_be_dropped(databases, dumped):
+    databases.restore("shop", dumped["path"])
+    databases.swap("shop", "shop_restored", OLD)
+    assert (databases.drop(OLD), databases.drop(OLD)) == ([OLD], [])
+    assert databases.names() == ["postgres", "shop"]
+
+
+@pytest.mark.parametrize("name", ["shop", "postgres", "blog_restored", "shop_replaced_by"])
+def test_no_other_database_can_be_dropped(databases, dumped, name):
+    databases.__salt__["apps.databases"] = lambda: [{"name": "shop"}, {"name": "blog_restored"}]
+    with pytest.raises(CommandExecutionError, match=f"{name} is no database that a restore has left"):
+        databases.drop(name)
 
 
 def test_the_server_understands_our_rules_and_has_no_other(databases):

@@ -53,6 +53,7 @@ def test_a_rollback_over_an_unsafe_migration_names_it_and_wants_a_word(fleet):
     refused = fleet.rollback()
     assert refused.returncode == 1
     assert f"shop.0002_price: {UNSAFE['shop.0002_price'][0]}" in comment(refused)
+    assert "restore: true brings the database back as it was before them" in comment(refused)
     assert fleet.serving() == ["two", "two"]
     assert fleet.rollback(keep_migrations=True).returncode == 0
     assert fleet.serving() == ["one", "one"]

@@ -13,6 +13,7 @@ from test_forwarded import behind_nginx
 
 sys.path.insert(0, str(TREE / "_utils"))
 import access_log  # noqa: E402
+import app_spec  # noqa: E402
 
 ALLOWED, STRANGER, PROBE = "127.0.0.3", "127.0.0.2", "127.0.0.1"
 PAGE = (TREE / "salt/maintenance/page.html").read_bytes()
@@ -155,8 +156,8 @@ def test_the_page_has_no_address_of_its_own(front):
 def apply(tmp_path, call):
     """``apply("on", ["203.0.113.7"])``: what is changed by these states of lb1, with /srv in another place."""
 
-    def apply_states(file, allow=(), **options):
-        pillar = {**LAB, "only": "shop", "allow": list(allow)}
+    def apply_states(file, allow=(), closed_for="maintenance", **options):
+        pillar = {**LAB, "only": "shop", "allow": list(allow), "closed_for": closed_for}
         path = str(TREE / f"salt/maintenance/{file}.sls")
         text = str(call(pillar, "lb1", "slsutil.renderer", path, default_renderer="jinja"))
         states = yaml.safe_load(text.replace("/srv/", f"{tmp_path}/srv/"))
@@ -225,6 +226,14 @@ def test_test_mode_says_what_is_done_and_does_nothing(provisioned, folder, befor
     would = provisioned(then, ["203.0.113.8"], test=True)
     assert sorted(folder.rglob("*")) == files
     assert provisioned(then, ["203.0.113.8"]) == would
+
+
+def test_the_file_says_whether_an_app_is_closed_for_a_restore_and_maintenance_by_hand_replaces_it(provisioned, folder):
+    assert provisioned("on", closed_for="restore") == {"shop-let-in", "shop-closed"}
+    assert (folder / "on").read_text() == f"{app_spec.CLOSED_BY}{app_spec.CLOSED_FOR_RESTORE}\n"
+    assert provisioned("on", closed_for="restore") == set()
+    assert provisioned("on") == {"shop-closed"}
+    assert (folder / "on").read_text() == f"{app_spec.CLOSED_BY}\n"
 
 
 @pytest.mark.parametrize("test", [True, False])

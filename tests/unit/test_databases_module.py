@@ -114,7 +114,7 @@ def test_keeping_no_dump_is_refused(databases, tmp_path):
 def test_two_dumps_of_a_database_at_once_are_refused(databases, tmp_path):
     descriptor = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
-    with pytest.raises(CommandExecutionError, match="Another dump"), databases._only_dump(tmp_path, "shop"):
+    with pytest.raises(CommandExecutionError, match="Another dump: wait"), databases._alone(tmp_path, "Another dump"):
         pass
     os.close(descriptor)
 

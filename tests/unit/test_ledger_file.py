@@ -300,3 +300,114 @@ def test_a_pillar_with_a_mistake_is_told_by_the_host_and_no_traceback(load, tmp_
     ledger_file.use(tmp_path, "shop", IN_USE)
     module = load("_pillar/ledger.py", slipway_dir=str(tmp_path))
     assert module.ext_pillar("web1", {**FLEET, "apps": None})["in_use"] == {}
+
+
+def dump(name):
+    return {"shop": {"path": f"/var/backups/slipway/shop/{name}.dump", "host": "db1", "room": 8000000}}
+
+
+def migrate(folder, release, *migrations, made, unsafe=(), end="deployed"):
+    """A deploy with a dump that applies migrations, some of them unsafe, and ends well, fails or is killed."""
+    reasons = {name: ["DROP_COLUMN"] for name in unsafe}
+    ledger_file.begin(folder, "shop", attempt(release))
+    ledger_file.note(folder, "shop", dumps=dump(made), pending=list(migrations), unsafe=reasons)
+    if end == "deployed":
+        ledger_file.succeed(folder, "shop", {}, migrations, unsafe=reasons)
+    elif end == "failed":
+        ledger_file.fail(folder, "shop", "web1 failed", {}, migrations, reasons)
+
+
+def restore(folder, release, made, open=True):
+    """A rollback that restores a dump."""
+    path = dump(made)["shop"]["path"]
+    ledger_file.begin(folder, "shop", attempt(release))
+    ledger_file.note(
+        folder,
+        "shop",
+        restore={"database": "shop", "host": "db1", "path": path, "fronts": ["lb1"], "replaced": "shop_replaced_1"},
+    )
+    ledger_file.succeed(folder, "shop", {}, result="rolled back")
+    if open:
+        ledger_file.opened(folder, "shop")
+
+
+@pytest.mark.parametrize("end", ["deployed", "failed"])
+def test_an_entry_names_the_dumps_that_were_made(tmp_path, end):
+    migrate(tmp_path, V1, "shop.0001", made="d1", end=end)
+    assert ledger_file.read(tmp_path, "shop")["history"][-1]["dumps"] == dump("d1")
+
+
+@pytest.mark.parametrize("end", ["deployed", "failed", "killed"])
+def test_the_dump_to_restore_was_made_before_the_first_migration_that_is_in_the_way(tmp_path, end):
+    deploy(tmp_path, V1)
+    migrate(tmp_path, V2, "shop.0002", made="d2")
+    migrate(tmp_path, V3, "shop.0003", made="d3", unsafe=["shop.0003"], end=end)
+    ledger_file.begin(tmp_path, "shop", attempt(V3))
+    ledger_file.succeed(tmp_path, "shop", {}, ["shop.0004"], unsafe={"shop.0004": ["NOT_NULL"]})
+    release, unsafe = ledger_file.way_back(tmp_path, "shop", "v1")
+    assert (release, list(unsafe)) == (V1, ["shop.0003", "shop.0004"])
+    assert ledger_file.dumps_before(tmp_path, "shop", unsafe) == dump("d3")
+
+
+def test_a_killed_deploy_counts_for_the_way_back_before_another_has_begun(tmp_path):
+    deploy(tmp_path, V1)
+    migrate(tmp_path, V2, "shop.0002", made="d2", unsafe=["shop.0002"], end="killed")
+    assert ledger_file.way_back(tmp_path, "shop", "v1") == (V1, {"shop.0002": ["DROP_COLUMN"]})
+    assert ledger_file.dumps_before(tmp_path, "shop", ["shop.0002"]) == dump("d2")
+    assert ledger_file.read(tmp_path, "shop")["history"][-1]["revision"] == "v1"
+
+
+def test_of_a_killed_deploy_and_the_next_that_applied_the_same_the_later_dump_is_restored(tmp_path):
+    deploy(tmp_path, V1)
+    migrate(tmp_path, V2, "shop.0002", made="early", unsafe=["shop.0002"], end="killed")
+    migrate(tmp_path, V2, "shop.0002", made="late", unsafe=["shop.0002"])
+    assert ledger_file.dumps_before(tmp_path, "shop", ["shop.0002"]) == dump("late")
+
+
+def test_without_a_dump_there_is_none_to_restore(tmp_path):
+    deploy(tmp_path, V1)
+    deploy(tmp_path, V2, ["shop.0002"])
+    assert ledger_file.dumps_before(tmp_path, "shop", ["shop.0002"]) == {}
+
+
+def test_a_rollback_that_restored_says_from_what_and_where_the_other_database_is(tmp_path):
+    deploy(tmp_path, V1)
+    migrate(tmp_path, V2, "shop.0002", made="d2", unsafe=["shop.0002"])
+    restore(tmp_path, V1, "d2", open=False)
+    entry = ledger_file.read(tmp_path, "shop")["history"][-1]
+    assert (entry["result"], entry["restored"]) == ("rolled back", dump("d2")["shop"]["path"])
+    assert (entry["replaced"], entry["closed"]) == ("shop_replaced_1", ["lb1"])
+    ledger_file.opened(tmp_path, "shop")
+    assert "closed" not in ledger_file.read(tmp_path, "shop")["history"][-1]
+
+
+def test_a_restore_that_failed_is_not_in_the_history_as_one(tmp_path):
+    ledger_file.begin(tmp_path, "shop", attempt(V1))
+    ledger_file.note(tmp_path, "shop", restore={"path": "/d", "fronts": ["lb1"], "replaced": "shop_replaced_1"})
+    ledger_file.fail(tmp_path, "shop", "web1 failed", {})
+    assert "restored" not in ledger_file.read(tmp_path, "shop")["history"][-1]
+
+
+def test_migrations_that_a_restore_has_undone_stand_in_nobodys_way(tmp_path):
+    deploy(tmp_path, V3)
+    migrate(tmp_path, V1, "shop.0001", made="d1", unsafe=["shop.0001"])
+    migrate(tmp_path, V2, "shop.0002", made="d2", unsafe=["shop.0002"])
+    restore(tmp_path, V1, "d2")
+    assert ledger_file.way_back(tmp_path, "shop", "v3") == (V3, {"shop.0001": ["DROP_COLUMN"]})
+    assert ledger_file.dumps_before(tmp_path, "shop", ["shop.0001"]) == dump("d1")
+
+
+def test_a_release_whose_migrations_a_restore_has_undone_must_be_deployed(tmp_path):
+    deploy(tmp_path, V1)
+    migrate(tmp_path, V2, "shop.0002", made="d2", unsafe=["shop.0002"])
+    restore(tmp_path, V1, "d2")
+    with pytest.raises(CommandExecutionError, match=r"since v2 \(2a2b3c4d5e6f\) was deployed .*: deploy v2 again"):
+        ledger_file.way_back(tmp_path, "shop", "v2")
+
+
+def test_a_restore_of_a_dump_that_the_history_has_forgotten_undoes_all_that_it_has(tmp_path):
+    deploy(tmp_path, V1)
+    migrate(tmp_path, V2, "shop.0002", made="d2", unsafe=["shop.0002"])
+    restore(tmp_path, V3, "of another time")
+    with pytest.raises(CommandExecutionError, match="deploy v1 again"):
+        ledger_file.way_back(tmp_path, "shop", "v1")

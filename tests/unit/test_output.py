@@ -20,7 +20,9 @@ def test_no_row_is_a_sentence(output):
 
 
 def test_the_outcome_of_a_rollout_is_the_table_and_then_the_reason(output):
-    assert output({"hosts": [ROW], "reason": "", "result": "done", "retcode": 0}) == "Host  Answer\nweb1  well"
-    failed = {"hosts": [ROW], "reason": "web1 failed:\nImportError", "result": "failed", "retcode": 1}
+    done = {"hosts": [ROW], "reason": "", "told": "", "result": "done", "retcode": 0}
+    assert output(done) == "Host  Answer\nweb1  well"
+    assert output({**done, "told": "no mail was sent"}) == "Host  Answer\nweb1  well\nno mail was sent"
+    failed = {**done, "reason": "web1 failed:\nImportError", "result": "failed", "retcode": 1}
     assert output(failed) == "Host  Answer\nweb1  well\nweb1 failed:\nImportError"
     assert output({**failed, "hosts": []}) == "web1 failed:\nImportError"

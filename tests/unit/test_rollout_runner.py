@@ -194,7 +194,7 @@ def test_the_plan_for_people_says_what_would_happen(plan, tmp_path):
         "migrations": "catalogue.0003_origin, catalogue.0004_x (unsafe: drops a column); needs allow_unsafe: true",
         "requirements": "celery 5.4 (new), django 5.2.1 -> 5.2.3, six 1.17 (removed)",
         "dump": "shop on db1, before the migrations",
-        "way back": "v1 (000000000000), with keep_migrations: true",
+        "way back": "v1 (000000000000), with keep_migrations: true or restore: true",
     }
 
 

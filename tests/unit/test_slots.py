@@ -1021,3 +1021,54 @@ def test_a_revert_by_the_master_ends_the_questions(app):
     app.activate("r2", confirm=60)
     app.module.revert("shop", "blue")
     assert app.stopped == ["slipway-confirm-shop"]
+
+
+def test_who_waits_for_quiet_is_told_when_the_last_request_is_answered(app, monkeypatch):
+    app.activate("r1")
+    left = iter([2, 1, 0])
+    monkeypatch.setattr(app.module, "_connected", lambda slot: next(left))
+    assert app.module.quiet("shop") == 0
+    assert list(left) == []
+
+
+def test_requests_that_take_longer_than_they_may_are_not_waited_for(app, monkeypatch):
+    for slot in app.slots:
+        slot["timeout"] = 0.1
+    app.activate("r1")
+    monkeypatch.setattr(app.module, "_connected", lambda slot: 3)
+    assert app.module.quiet("shop") == 3
+
+
+def test_where_nothing_serves_it_is_quiet(app):
+    assert app.module.quiet("shop") == 0
+
+
+def test_processes_that_are_distrusted_serve_on_and_are_not_activated_again(app):
+    app.activate("r1")
+    app.activate("r2")
+    app.module.distrust("shop")
+    assert app.serving() == ("green", "r2")
+    before = app.supervisor.processes["shop-blue"].pid
+    assert app.activate("r1") == {"release": {"old": "r2", "new": "r1"}}
+    assert app.supervisor.processes["shop-blue"].pid != before
+
+
+def test_a_release_that_is_served_and_distrusted_is_started_anew_in_the_other_slot(app):
+    app.activate("r1")
+    app.module.distrust("shop")
+    assert list(app.activate("r1")) == ["configuration"]
+    assert app.serving() == ("green", "r1")
+
+
+def test_a_distrusted_process_does_not_stand_by(app):
+    app.activate("r1")
+    app.module.distrust("shop")
+    app.activate("r2")
+    assert app.leads_to(app.standby) == "none"
+
+
+def test_the_traffic_can_be_given_back_to_a_distrusted_process(app):
+    app.activate("r1")
+    app.module.distrust("shop")
+    app.activate("r2")
+    assert app.module.revert("shop", "blue")["release"] == "r1"

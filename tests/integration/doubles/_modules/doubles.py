@@ -5,6 +5,7 @@
 ``log.jsonl`` is what the orchestration did, one line a step; ``shop.json`` has the slots of the app of that name,
 ``shop-secrets.json`` the secrets that each was started with and those that are in the file now, ``roles.json`` the
 passwords of the database's roles; ``secrets.jsonl`` is how the last two changed.
+``databases.json`` has the databases, ``closed.json`` why visitors are kept out.
 """
 
 import json
@@ -28,6 +29,20 @@ def act(step, **details):
     if "fail" in role:
         raise CommandExecutionError(role["fail"])
     return role
+
+
+def databases(found=None):
+    """The databases of the host, ``{name: what it says}``; from now on ``found`` if it is given."""
+    if found is not None:
+        _file("databases.json").write_text(json.dumps(found))
+    return _read("databases.json")
+
+
+def closed_for(reason=None):
+    """Why visitors are kept out; from now on for ``reason`` if it is given."""
+    if reason is not None:
+        _file("closed.json").write_text(json.dumps({"for": reason}))
+    return _read("closed.json").get("for", "")
 
 
 def serving(app):

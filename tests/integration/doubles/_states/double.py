@@ -6,7 +6,7 @@ from salt.exceptions import CommandExecutionError
 import app_spec
 
 
-def done(name, app, step, release, stale=False):
+def done(name, app, step, release, stale=False, closed_for=None):
     """The step has changes unless the host serves the release already, and does what the script says."""
     served = __salt__["doubles.serving"](app)
     changes = {step: release} if stale or served["release"] != release else {}
@@ -16,6 +16,8 @@ def done(name, app, step, release, stale=False):
         role = __salt__["doubles.act"](step, release=release)
     except CommandExecutionError as error:
         return {"name": name, "result": False, "changes": {}, "comment": str(error)}
+    if closed_for is not None:
+        __salt__["doubles.closed_for"](closed_for)
     if "applied" in role:
         changes["applied"] = role["applied"]
     return {"name": name, "result": True, "changes": changes, "comment": ""}

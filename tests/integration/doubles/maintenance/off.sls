@@ -2,4 +2,5 @@ shop-off:
   double.done:
     - app: {{ pillar.only }}
     - step: maintenance-off
-    - release: {{ pillar.only }} but for {{ pillar.allow | join(' ') }}
+    - release: {{ pillar.only }} but for {{ pillar.get('allow', []) | join(' ') }}
+    - closed_for: ""

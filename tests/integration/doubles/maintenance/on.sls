@@ -2,4 +2,5 @@ shop-on:
   double.done:
     - app: {{ pillar.only }}
     - step: maintenance-on
-    - release: {{ pillar.only }} but for {{ pillar.allow | join(' ') }}
+    - release: {{ pillar.only }} but for {{ pillar.get('allow', []) | join(' ') }}
+    - closed_for: {{ pillar.get('closed_for', 'maintenance') }}
