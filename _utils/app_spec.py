@@ -225,7 +225,7 @@ def _app(name, values, grains):
 def _held(name, values):
     """``{key as typed: all that the pillar gives of it}`` of the secrets and the password of an app."""
     given = {secret_key(name, key): value for key, value in values["secrets"].get(name, {}).items()}
-    if name in values["passwords"]["database"]:
+    if name in values["passwords"]["database"] and values["apps"][name]["database"] != "none":
         given[password_key(name)] = values["passwords"]["database"][name]
     noted, newest = values["in_use"].get(name, {}), values.get("newest") == name
     return {path: _several(path, value, noted.get(path, {}), newest) for path, value in given.items()}

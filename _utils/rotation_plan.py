@@ -51,14 +51,13 @@ def words(app):
 
 
 def _words(app, several):
-    is_key = several.path == app_spec.secret_key(app.name, app_spec.DEPLOY_KEY)
     if several.path == app_spec.password_key(app.name):
         return _words_of_password(app, several)
+    is_key = several.path == app_spec.secret_key(app.name, app_spec.DEPLOY_KEY)
+    if several.is_due and is_key:
+        return "the newest value comes into use if the git server takes it"
     if several.is_due:
-        more = (
-            " if the git server takes it" if is_key else f"; those before it are accepted for {app.fallback} days more"
-        )
-        return f"the newest value comes into use{more}"
+        return f"the newest value comes into use; those before it are accepted for {app.fallback} more days"
     if several.is_open:
         return "the newest value is in use; what still runs with another one is stopped"
     if is_key:

@@ -164,6 +164,11 @@ def test_a_deploy_key_is_the_one_in_use_and_goes_into_no_file():
     assert [key for key in file({"deploy_key": [NEW, OLD]}) if "deploy" in key] == []
 
 
+def test_an_app_without_a_database_has_no_password_to_rotate():
+    app = completed(password=[NEW, OLD], app={"database": "none"})
+    assert (app.password, dict(app.values)) == (None, {})
+
+
 def test_while_an_app_changes_to_its_newest_secrets_no_slot_with_old_ones_is_kept_warm():
     changing = completed({"SECRET_KEY": [NEW, OLD]}, newest="shop")
     assert changing.secrets["SECRET_KEY"].reveal() == NEW
