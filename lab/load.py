@@ -13,6 +13,7 @@ requests that take 2 s, so that some are in flight at any moment of a deploy. `-
 `--websockets 3` adds three users whose websockets stay open, and says when each was cut. With https:// nobody asks who
 signed the certificate. `--resend` does what browsers do: a request is sent once more if the server closed the kept
 connection just then, without a word (RFC 9112, 9.3.1); how many were is told. Without it such a request has failed.
+`--closed` takes the maintenance page for an answer, a 503 that says when to ask again, and tells how many got it.
 """
 
 from __future__ import annotations
@@ -77,6 +78,7 @@ class Result:
     requests: int = 0
     failures: list[dict] = field(default_factory=list)
     resent: int = 0
+    closed: int = 0
     kinds: Counter = field(default_factory=Counter)
     releases: Counter = field(default_factory=Counter)
     seen: dict = field(default_factory=dict)  # release -> [first, last] second of the load
@@ -92,7 +94,7 @@ class Result:
 
     def summary(self) -> dict:
         """The numbers as plain data, latencies in ms."""
-        shown = ("began", "requests", "resent", "kinds", "releases", "seen", "slowest")
+        shown = ("began", "requests", "resent", "closed", "kinds", "releases", "seen", "slowest")
         return {
             **{key: getattr(self, key) for key in shown},
             "failed": len(self.failures),
@@ -157,12 +159,13 @@ class Load:
     # Browsers and balancers drop an idle connection well before Nginx's default of 75 s; this stays far below it.
     IDLE = 15.0
 
-    def __init__(self, url: str, host: str, rate=1.0, timeout=30.0, mix=MIX, websockets=0, resend=False):
+    def __init__(self, url: str, host: str, rate=1.0, timeout=30.0, mix=MIX, websockets=0, resend=False, closed=False):
         parts = urlsplit(url)
         # Who answers is known; a lab's certificate is signed by nobody.
         self.tls = ssl._create_unverified_context() if parts.scheme == "https" else None
         self.address, self.port, self.host = parts.hostname, parts.port or (443 if self.tls else 80), host
         self.rate, self.timeout, self.mix, self.websockets, self.resend = rate, timeout, mix, websockets, resend
+        self.may_be_closed = closed
         self.pool: list[Connection] = []
         self.result = Result()
         self.started = time.monotonic()
@@ -202,6 +205,9 @@ class Load:
             status, headers = await asyncio.wait_for(self._send(kind), self.timeout)
         except (OSError, asyncio.IncompleteReadError, asyncio.TimeoutError, ValueError, IndexError) as error:
             return self._failed(kind, due, f"{type(error).__name__}: {error}")
+        if self.may_be_closed and status == 503 and headers.get("retry-after", "").isdigit():
+            self.result.closed += 1
+            return None
         if status not in kind.statuses:
             return self._failed(kind, due, f"status {status}")
         self.result.took(kind, time.monotonic() - due, at=due - self.started)
@@ -264,7 +270,7 @@ class Load:
 
 async def main(arguments) -> int:
     mix = (*MIX, *map(slow, arguments.slow))
-    more = {"mix": mix, "websockets": arguments.websockets, "resend": arguments.resend}
+    more = {key: getattr(arguments, key) for key in ("websockets", "resend", "closed")} | {"mix": mix}
     load = Load(arguments.url, arguments.host, arguments.rate, **more)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, load.stopping.set)
@@ -282,4 +288,5 @@ if __name__ == "__main__":
     parser.add_argument("--slow", type=float, action="append", default=[], metavar="SECONDS", help="one more kind")
     parser.add_argument("--websockets", type=int, default=0, metavar="N", help="users of /ws/echo/, besides")
     parser.add_argument("--resend", action="store_true", help="once, what a closed connection swallowed")
+    parser.add_argument("--closed", action="store_true", help="a 503 with Retry-After is an answer")
     sys.exit(asyncio.run(main(parser.parse_args())))

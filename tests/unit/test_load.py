@@ -15,7 +15,7 @@ from tests.certificates import self_signed  # noqa: E402
 FAST = (Kind("get", "GET", "/", 50, False), Kind("kept", "GET", "/", 50, True))
 
 
-def measure(answer, seconds=0.4, timeout=2.0, tls=None, mix=FAST, resend=False):
+def measure(answer, seconds=0.4, timeout=2.0, tls=None, mix=FAST, **options):
     """Load a server that writes `answer(count)` for its count-th request, or hangs up on None; ``tls``: by https."""
 
     async def run():
@@ -39,7 +39,7 @@ def measure(answer, seconds=0.4, timeout=2.0, tls=None, mix=FAST, resend=False):
 
         server = await asyncio.start_server(guarded, "127.0.0.1", 0, ssl=tls)
         url = f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        load = Load(url, "shop", timeout=timeout, mix=mix, resend=resend)
+        load = Load(url, "shop", timeout=timeout, mix=mix, **options)
         result = await load.run(seconds)
         server.close()
         await asyncio.sleep(0.05)  # the connections see their clients leave
@@ -71,6 +71,20 @@ def test_a_site_is_loaded_by_https_too(tmp_path):
 def test_each_request_without_its_answer_is_counted(bad):
     summary = measure(lambda count: bad if count == 7 else reply(), timeout=0.5)
     assert summary["failed"] == 1, summary["failures"]
+
+
+PAGE = b"HTTP/1.1 503 X\r\nRetry-After: 300\r\nContent-Length: 2\r\n\r\nok"
+
+
+@pytest.mark.parametrize(
+    ("closed", "bad", "failed", "counted"),
+    [(True, PAGE, 0, 1), (False, PAGE, 1, 0), (True, reply(503), 1, 0), (True, reply(500), 1, 0)],
+)
+def test_the_maintenance_page_is_an_answer_only_if_wanted_and_if_it_says_when_to_ask_again(
+    closed, bad, failed, counted
+):
+    summary = measure(lambda count: bad if count == 7 else reply(), closed=closed)
+    assert (summary["failed"], summary["closed"]) == (failed, counted), summary["failures"]
 
 
 @pytest.mark.parametrize(("resend", "failed"), [(False, 1), (True, 0)])
