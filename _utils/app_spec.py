@@ -106,6 +106,15 @@ def secret_values(app):
     return {**values, **{key: secret.reveal() for key, secret in app.secrets.items()}}
 
 
+def secret_files(fleet):
+    """
+    Return which SLS files of ``pillar/secrets`` each host gets: ``{host: [sls, ...]}``.
+
+    Those of its roles, of its apps, of their databases, and of the databases that it serves.
+    """
+    return {host.name: [f"secrets.{name}" for name in _secrets_of(fleet, host)] for host in fleet.hosts}
+
+
 def postgresql_version(grains):
     """Return the major version of PostgreSQL that this host's distribution has; ``SpecError`` on any other system."""
     system = grains.get("os"), str(grains.get("osrelease", ""))
@@ -114,6 +123,13 @@ def postgresql_version(grains):
             return version
     known = ", ".join(" ".join(key) for key in POSTGRESQL_VERSIONS)
     raise SpecError(f"hosts: no database can be put on {system[0]} {system[1]}: take a host with one of {known}")
+
+
+def _secrets_of(fleet, host):
+    here = fleet.apps_on(host.name)
+    databases = [app.name for app in here if app.database] + [base.app for base in fleet.databases_on(host.name)]
+    roles, apps = [f"role_{role}" for role in host.roles], [app.name for app in here]
+    return [*roles, *apps, *(f"{name}_database" for name in dict.fromkeys(databases))]
 
 
 def _plain(value):

@@ -49,10 +49,10 @@ apps:
     rollout: {watch: 0}
     config: {SECURE_SSL_REDIRECT: false}
 """
-SECOND_SECRETS = """\
-secrets: {stall: {SECRET_KEY: fake}}
-passwords: {database: {stall: fake}}
-"""
+SECOND_SECRETS = {
+    "secrets/stall.sls": "secrets: {stall: {SECRET_KEY: fake}}\n",
+    "secrets/stall_database.sls": "passwords: {database: {stall: fake}}\n",
+}
 
 
 def prepare(lab):
@@ -87,10 +87,8 @@ def have_apps(lab, count):
     more = ["apps.stall"] if count == 2 else []
     (pillar / "apps/stall.sls").write_text(SECOND_APP)
     (pillar / "apps/init.sls").write_text(f"include: {['apps.shop', *more]}\n")
-    (pillar / "secrets/stall.sls").write_text(SECOND_SECRETS)
-    for role, names in (("app", ["secrets.shop", "secrets.shop_database"]), ("database", ["secrets.shop_database"])):
-        names = [*names, *(["secrets.stall"] if count == 2 else [])]
-        (pillar / f"roles/{role}.sls").write_text(f"include: {names}\n")
+    for name, text in SECOND_SECRETS.items():
+        (pillar / name).write_text(text)
 
 
 def salt_run(lab, *arguments, apps=1):

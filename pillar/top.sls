@@ -1,14 +1,20 @@
-# Every host gets the inventory and the apps. What its roles need besides (roles/<role>.sls: the secrets) it gets by its
-# minion id, the one thing about a minion that the master can prove; never by another grain. `list` matches an id as it is.
-{% import_yaml "hosts.yaml" as hosts %}
+# Every host gets the inventory and the apps. Which secrets it gets follows from them:
+#
+#   secrets/<app>.sls            the hosts of the app
+#   secrets/<app>_database.sls   these, and the host that serves its database
+#   secrets/role_<role>.sls      the hosts with the role
+#
+# A file that is not there is left out. A host gets them by its minion id, the one thing about a minion that the master
+# can prove; never by another grain. `list` matches an id as it is. `salt-run pillar.show_top` shows who gets what.
 base:
   '*':
     - hosts
     - apps
-{% for name, host in hosts.items() %}
-  {{ name | json }}:
+{% for host, files in salt['pillar_top.secrets']().items() %}
+  {{ host | json }}:
     - match: list
-{% for role in host.roles %}
-    - roles.{{ role }}
+    - ignore_missing: True
+{% for file in files %}
+    - {{ file }}
 {% endfor %}
 {% endfor %}

@@ -1,5 +1,6 @@
 """Salt itself, in the test process: what a host of an inventory would do, without doing it."""
 
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -73,3 +74,8 @@ def _options(folder, host):
             "grains": {"os": "Debian", "osrelease": "12", "num_cpus": 2, "id": host},
         }
     )
+
+
+def pytest_unconfigure():
+    # At exit Salt's handlers write what they have kept to streams that pytest has closed by then.
+    logging.raiseExceptions = False

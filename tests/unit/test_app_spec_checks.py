@@ -344,7 +344,12 @@ def test_apps_on_different_hosts_may_have_the_same_domain_without_a_balancer():
 def test_a_password_is_missed_only_where_it_is_needed(host, misses):
     told = mistakes({"passwords": {}}, id=host)
     assert bool(told) == misses
-    assert all(line.startswith("passwords:database:shop: missing: add it to pillar/secrets") for line in told)
+    assert all(line.startswith("passwords:database:shop: missing: write it into pillar/secrets/") for line in told)
+
+
+def test_a_password_is_not_missed_while_something_else_is_wrong_and_no_host_gets_any():
+    told = mistakes({"passwords": {}, "apps:shop:revision": 1.1}, id="web1")
+    assert told == ["apps:shop:revision: 1.1 is not a text: put it in quotes"]
 
 
 def test_a_pillar_that_is_no_mapping_is_told():

@@ -20,7 +20,7 @@ FUNCTION = re.compile(r"(?<![\w./'-])([a-z_]+)\.([a-z_]+)(?![\w.(/-])")
 PROGRAM = re.compile(r"\s*(?:sudo |[$#] )?(?:salt|salt-run|salt-call|salt-key|make|apt-get|python3 -m lab)\s")
 
 # Functions of Salt itself that the pages call.
-CORE = {"key.finger", "saltutil.sync_all", "state.apply", "state.orchestrate", "test.ping"}
+CORE = {"key.finger", "pillar.show_top", "saltutil.sync_all", "state.apply", "state.orchestrate", "test.ping"}
 # What is no function: endings of files and units whose name is that of a module.
 ENDINGS = {"conf", "json", "lock", "md", "py", "service", "sls", "sock", "yaml"}
 

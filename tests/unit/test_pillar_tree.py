@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 import salt.config
 import salt.pillar
+import yaml
 
 import app_spec
-import app_spec_keys
 
-PILLAR = Path(__file__).parents[2] / "pillar"
+TREE = Path(__file__).parents[2]
+PILLAR = TREE / "pillar"
 SECRET_KEY = "0123456789abcdefghijklmnopqrstuvwxyz"
 PASSWORD = "fake-for-local-testing-only"
 
@@ -20,7 +21,7 @@ def pillar_of(tmp_path_factory):
     root = tmp_path_factory.mktemp("salt")
     opts = salt.config.minion_config(None)
     opts.update(root_dir=str(root), cachedir=str(root / "cache"), extension_modules=str(root / "modules"))
-    opts.update(file_client="local", file_roots={"base": [str(root)]})
+    opts.update(file_client="local", file_roots={"base": [str(root)]}, module_dirs=[str(TREE)])
 
     def compile_pillar(id, folders=(str(PILLAR),)):
         minion = {**opts, "id": id, "pillar_roots": {"base": list(folders)}}
@@ -62,9 +63,10 @@ def test_the_inventory_keeps_the_order_in_which_it_is_written(pillar_of):
     assert list(pillar_of("web1")["hosts"]) == ["lb1", "web1", "web2", "db1"]
 
 
-def test_every_role_has_its_file():
-    kind = next(key.kind for key in app_spec_keys.HOST if key.name == "roles")
-    assert sorted(path.stem for path in (PILLAR / "roles").glob("*.sls")) == sorted(kind.items.choices)
+def test_every_secrets_file_is_one_that_some_host_gets():
+    fleet = app_spec.load(yaml.safe_load((TREE / "tests/render/inventories/lab.yaml").read_text()))
+    given = {sls for files in app_spec.secret_files(fleet).values() for sls in files}
+    assert {f"secrets.{path.stem}" for path in (PILLAR / "secrets").glob("*.sls")} <= given
 
 
 def test_real_secrets_in_a_folder_that_stands_first_replace_the_fake_ones(pillar_of, tmp_path):

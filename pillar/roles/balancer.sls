@@ -1,1 +1,0 @@
-# A balancer passes requests on: it needs no secret. (Every role has a file here, top.sls names it.)
