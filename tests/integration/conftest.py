@@ -18,12 +18,18 @@ from pathlib import Path
 
 import pytest
 import salt.utils.event
+import yaml
 
 TREE = Path(__file__).parents[2]
 sys.path.insert(0, str(TREE / "_utils"))
 
 import ledger_file  # noqa: E402
 import lock_file  # noqa: E402
+
+# What conf/ ships about whom to believe.
+SHIPPED = {kind: yaml.safe_load((TREE / f"conf/{kind}.conf").read_text()) for kind in ("master", "minion")}
+TRUST = ("minimum_auth_version", "sign_pub_messages", "publish_signing_algorithm", "signing_algorithm")
+TRUST += ("encryption_algorithm", "peer", "publisher_acl", "external_auth", "file_recv", "mine_get", "mine_enabled")
 
 DOUBLES = Path(__file__).parent / "doubles"
 HOSTS = ("web1", "web2", "db1")
@@ -56,6 +62,11 @@ QUESTIONS = ("resolve", "preflight", "examine", "pending", "preview")
 UNSAFE = {"shop.0002_price": ["DROP_COLUMN: DROPPING columns (table shop_thing, column name)"]}
 
 TRACEBACK = "\n".join(["shop-green did not start", *(f"  frame {number}" for number in range(30)), "ImportError: no x"])
+
+
+def shipped(kind):
+    """What the configuration that we ship for ``master`` or ``minion`` says about whom to believe."""
+    return {key: SHIPPED[kind][key] for key in TRUST if key in SHIPPED[kind]}
 
 
 def results(done):
@@ -229,7 +240,7 @@ def daemons(salt_factories, tmp_path_factory):
     (tree / "pillar/apps/shop.sls").write_text(json.dumps({"apps": {"shop": APP}}))
     settings = {
         "user": getpass.getuser(),
-        "peer": {},
+        **shipped("master"),
         "module_dirs": [str(tree)],
         "file_roots": {"base": [str(DOUBLES), str(tree / "salt")]},
         "pillar_roots": {"base": [str(tree / "pillar")]},
@@ -240,7 +251,7 @@ def daemons(salt_factories, tmp_path_factory):
         "gather_job_timeout": 3,
     }
     master = salt_factories.salt_master_daemon("master", overrides=settings)
-    own = {"user": getpass.getuser(), "autoload_dynamic_modules": False, "file_client": "remote"}
+    own = {"user": getpass.getuser(), **shipped("minion"), "autoload_dynamic_modules": False, "file_client": "remote"}
     with contextlib.ExitStack() as stack:
         stack.enter_context(master.started())
         minions = {host: master.salt_minion_daemon(host, overrides=own) for host in HOSTS}
