@@ -348,6 +348,28 @@ def test_an_app_with_a_database_of_its_own_may_bring_the_url():
     assert values["DATABASE_URL"] == "sqlite:////srv/pages/media/pages.sqlite3"
 
 
+def test_a_host_is_given_the_files_of_its_roles_its_apps_and_their_databases_and_of_those_it_serves():
+    files = app_spec.secret_files(app_spec.load(inventory("many")))
+    shop, log = ("secrets.shop", "secrets.shop_database"), ("secrets.web-log", "secrets.web-log_database")
+    assert files == {
+        "lb1": ["secrets.role_balancer"],
+        "lb2": ["secrets.role_balancer"],
+        "web1": ["secrets.role_app", shop[0], log[0], shop[1], log[1]],
+        "web2": ["secrets.role_app", *shop],
+        "web3.example.com": ["secrets.role_app", *shop],
+        # `pages` has no database.
+        "web4": ["secrets.role_app", log[0], "secrets.pages", log[1]],
+        "db1": ["secrets.role_database", shop[1]],
+        "db2": ["secrets.role_database", log[1]],
+    }
+
+
+def test_the_files_of_a_server_with_every_role_are_named_once():
+    files = app_spec.secret_files(app_spec.load(inventory("one")))["server1"]
+    assert sorted(files) == sorted(set(files))
+    assert {"secrets.shop", "secrets.shop_database"} <= set(files)
+
+
 def test_a_missing_password_is_told_when_it_is_asked_for():
     pillar = {**minimal(), "passwords": {}}
     with pytest.raises(app_spec.SpecError, match="passwords:database:shop: missing"):
