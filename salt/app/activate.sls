@@ -21,7 +21,9 @@ include:
       - file: {{ app.name }}-logs
     - watch:
       - file: {{ app.name }}-server-*
-      - secrets: {{ app.name }}-secrets*
+{% for file in app.secrets_files %}
+      - secrets: {{ app.name }}-{{ file.name }}
+{% endfor %}
 
 {{ app.name }}-static-shared:
   manage.static_shared:

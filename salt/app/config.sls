@@ -121,7 +121,9 @@
     - name: {{ app.secrets_files[0].path }}
     - app: {{ app.name }}
     - require:
-      - secrets: {{ app.name }}-secrets*
+{% for file in app.secrets_files %}
+      - secrets: {{ app.name }}-{{ file.name }}
+{% endfor %}
 
 {{ app.name }}-deploy-key:
   secrets.deploy_key:

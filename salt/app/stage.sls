@@ -17,7 +17,9 @@ include:
     - packages: {{ app.web.packages | json }}
     - require:
       - file: {{ app.name }}-folders
-      - secrets: {{ app.name }}-secrets*
+{% for file in app.secrets_files %}
+      - secrets: {{ app.name }}-{{ file.name }}
+{% endfor %}
       - secrets: {{ app.name }}-deploy-key
 
 {{ app.name }}-release-files:
