@@ -123,7 +123,8 @@ def fingerprint(slot, release, config_files):
     (time, size, inode): the contents are secret, and a hash of a short secret can be guessed.
     """
     parts = [release, slot["section"], [_stamp(path) for path in config_files]]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    # In one order: Jinja sorts what an SLS passes on.
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def folder_of(pid):

@@ -66,6 +66,11 @@ def test_a_record_that_cannot_be_read_is_none(slot, text):
     assert slot_record.read(slot) == {}
 
 
+def test_a_fingerprint_is_the_same_in_whichever_order_the_options_come(slot):
+    orders = [dict(zip("ab", "12", strict=True)), dict(zip("ba", "21", strict=True))]
+    assert len({slot_record.fingerprint({**slot, "section": {"Unit": order}}, "1a2b", []) for order in orders}) == 1
+
+
 def test_forgetting_twice_is_no_error(slot):
     slot_record.write(slot, {"release": "1a2b"})
     slot_record.forget(slot)
