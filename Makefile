@@ -1,9 +1,13 @@
 # `make` lists what there is.
-.PHONY: help demo demo-down setup lint unit render integration labtest matrix test bench lock
+.PHONY: help demo demo-down secrets-init secret secrets-check secrets-rekey \
+    setup lint unit render integration labtest matrix test bench lock
 
 PYTEST = .venv/bin/python -m pytest
 # Debian's own, which sees what apt-get installs
 LAB = /usr/bin/python3 -m lab
+# A Python that has PyYAML: the tests', on a master Salt's own, or the system's
+SECRETS = $(firstword $(wildcard .venv/bin/python /opt/saltstack/salt/bin/python3) python3) bin/secrets
+SECRETS += $(if $(PILLAR),--pillar '$(PILLAR)')
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand --tabs=14
@@ -14,12 +18,25 @@ demo: ## many real hosts on this machine, serving the example project (Linux, ro
 demo-down: ## end the demo
 	@$(LAB) down
 
+secrets-init: ## make the key of the pillar's secrets (on the master, root); PILLAR=/folder for another pillar
+	@$(SECRETS) init
+
+secret: ## set one: APP=shop KEY=SECRET_KEY, asked for, or from a file by <, or made with GENERATE=50
+	@$(SECRETS) set '$(APP)' '$(KEY)' $(if $(GENERATE),--generate '$(GENERATE)')
+
+secrets-check: ## nothing in clear, nothing missing, nothing unused
+	@$(SECRETS) check
+
+secrets-rekey: ## encrypt all of them for a new key (on the master, root)
+	@$(SECRETS) rekey
+
 setup: ## install what the tests need
 	@bin/setup
 
-lint: setup ## ruff: rules and format
+lint: setup ## ruff: rules and format; the secrets
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	@$(SECRETS) check
 
 unit: setup ## pure Python
 	$(PYTEST) --timeout=60 tests/unit

@@ -1,0 +1,182 @@
+"""The files of ``pillar/secrets``: read as plain YAML, and changed in one place with the rest left as it is."""
+
+import os
+import re
+import tempfile
+from pathlib import Path
+
+import yaml
+
+from at_rest import Refused, gpg
+
+RENDERER = "#!yaml|gpg"
+HEAD = f"""\
+{RENDERER}
+# Encrypted for the master, made with `make secret`: docs/secrets.md.
+"""
+JINJA = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
+# What a function of the master gives, such as sdb.get, and what stands for it in the data.
+FETCHED, FILL = re.compile(r"\{\{-?\s*salt\["), "\ue000"
+PASSWORD = "database_password"
+
+
+def place(app, key):
+    """Where a secret belongs: the name of its file, and its path in the pillar."""
+    if key == PASSWORD:
+        return f"{app}_database.sls", ("passwords", "database", app)
+    return f"{app}.sls", ("secrets", app, key)
+
+
+def parsed(text, name):
+    """The data of an SLS file, with texts of ``FILL`` or x in place of what Jinja would make."""
+    try:
+        return yaml.safe_load(_plain(text)) or {}
+    except yaml.YAMLError as error:
+        # Its own words quote the file.
+        mark = getattr(error, "problem_mark", None)
+        raise Refused(f"{name}: cannot be read as YAML" + (f": see line {mark.line + 1}" if mark else "")) from None
+
+
+def leaves(data, path=()):
+    """``(path, value)`` of everything in nested data that has nothing below it."""
+    if isinstance(data, dict) and data:
+        pairs = data.items()
+    elif isinstance(data, list) and data:
+        pairs = enumerate(data)
+    else:
+        return [(path, data)]
+    return [leaf for key, value in pairs for leaf in leaves(value, (*path, str(key)))]
+
+
+def is_message(value):
+    """Whether a value is encrypted, as a whole."""
+    lines = str(value).strip().splitlines()
+    return len(lines) > 2 and (lines[0], lines[-1]) == (gpg.MESSAGE, gpg.END)
+
+
+def is_fetched(value):
+    """Whether the master fetches a value when it compiles the pillar: then it is not in the file."""
+    return isinstance(value, str) and set(value.strip()) == {FILL}
+
+
+def messages(text, name):
+    """``(path, message)`` of everything in a file that is encrypted."""
+    return [(path, value) for path, value in leaves(parsed(text, name)) if is_message(value)]
+
+
+def keys(text, name):
+    """``(app, key)`` of the secrets in a file, which may be ``PASSWORD``; other keys of a pillar are left alone."""
+    paths = [path for path, _ in leaves(parsed(text, name)) if len(path) > 2]
+    secrets = [(app, key) for top, app, key, *_ in paths if top == "secrets"]
+    return secrets + [(app, PASSWORD) for *top, app in paths if top == ["passwords", "database"]]
+
+
+def is_decrypted(text):
+    """Whether Salt will hand the file to the renderer that decrypts."""
+    first = text.partition("\n")[0]
+    return first.startswith("#!") and "gpg" in re.split(r"[|!\s]+", first)
+
+
+def changed(text, path, message, name):
+    """The text of an SLS file with ``message`` as the value at ``path``, and all else as it was."""
+    before = parsed(text, name)
+    try:
+        after = _with_renderer(_edited(text, path, message))
+    except (ValueError, yaml.YAMLError):
+        after = ""
+    if not after or parsed(after, name) != _expected(before, path, message):
+        raise Refused(f"{name}: {':'.join(path)} cannot be put there: write the file in lines, without {{ }} and &")
+    return after
+
+
+def write(file, text):
+    """Put the text of a secrets file in place in one step: 0640, and of the owner that it, or its folder, has."""
+    file.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+    owner = (file if file.exists() else file.parent).stat()
+    descriptor, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    try:
+        with open(descriptor, "w", encoding="utf-8") as new:
+            new.write(text)
+            new.flush()
+            if os.geteuid() == 0:
+                os.fchown(descriptor, owner.st_uid, owner.st_gid)
+            os.fchmod(descriptor, 0o640)
+            os.fsync(descriptor)
+        Path(temporary).replace(file)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _plain(text):
+    """The text without Jinja, and with everything else where it was."""
+
+    def filled(match):
+        return re.sub(r"[^\n]", FILL if FETCHED.match(match[0]) else "x", match[0])
+
+    return JINJA.sub(filled, text)
+
+
+def _expected(data, path, message):
+    """What the file shall hold afterwards."""
+    if not path:
+        return f"{message}\n"
+    data = data or {}
+    return {**data, path[0]: _expected(data.get(path[0]), path[1:], message)}
+
+
+def _with_renderer(text):
+    if is_decrypted(text):
+        return text
+    first, newline, rest = text.partition("\n")
+    if first.startswith("#!"):
+        return f"{first}|gpg{newline}{rest}"
+    return ("#!jinja|yaml|gpg\n" if JINJA.search(text) else f"{RENDERER}\n") + text
+
+
+def _edited(text, path, message):
+    """The text with the value replaced, or with the lines that were missing added after what is there."""
+    text = text if text.endswith("\n") or not text else f"{text}\n"
+    node, indent = yaml.compose(_plain(text), yaml.SafeLoader), 0
+    for depth, name in enumerate(path):
+        if node is None or not getattr(node, "value", None):
+            return _inserted(text, _end(text, node), indent, path[depth:], message)
+        if not isinstance(node, yaml.MappingNode):
+            raise ValueError("not a mapping")
+        found = [(key, value) for key, value in node.value if key.value == name]
+        if not found:
+            return _inserted(text, _end(text, node), node.start_mark.column, path[depth:], message)
+        key, node = found[0]
+        indent = key.start_mark.column + 2
+    return _replaced(text, key, node, message)
+
+
+def _inserted(text, at, indent, path, message):
+    lines = [f"{' ' * (indent + 2 * depth)}{name}:\n" for depth, name in enumerate(path[:-1])]
+    last = indent + 2 * (len(path) - 1)
+    return text[:at] + "".join(lines) + f"{' ' * last}{path[-1]}: |\n" + _block(message, last + 2) + text[at:]
+
+
+def _replaced(text, key, value, message):
+    """A comment behind the old value stays on the line of the key."""
+    is_block = getattr(value, "style", None) in ("|", ">")
+    line = text[value.start_mark.index if is_block else value.end_mark.index :].partition("\n")[0]
+    comment = re.search(r"(?:^|\s+)#.*", line)
+    head = f"{text[: key.end_mark.index]}: |{'  ' + comment[0].strip() if comment else ''}\n"
+    return head + _block(message, key.start_mark.column + 2) + text[_end(text, value) :]
+
+
+def _block(message, indent):
+    return "".join(f"{' ' * indent}{line}".rstrip() + "\n" for line in message.splitlines())
+
+
+def _end(text, node):
+    """Where the line after a node begins; blank lines and comments below it are not part of it."""
+    if node is None:
+        return len(text)
+    if isinstance(node, yaml.MappingNode) and node.value and not node.flow_style:
+        return _end(text, node.value[-1][1])
+    at = node.end_mark.index
+    if node.end_mark.column == 0 and at:
+        return len(text[:at].rstrip()) + 1
+    return text.index("\n", at) + 1
