@@ -34,8 +34,9 @@ def report(app):
 
         salt web1 preflight.report shop
     """
-    specs = [spec for spec in __salt__["apps.specs"]() if spec["name"] == app]
-    answer = {"time": time.time(), "problems": [], "serving": {}}
+    incomplete = [_incomplete(error) for error in __pillar__.get("_errors", [])]
+    answer = {"time": time.time(), "problems": incomplete, "serving": {}}
+    specs = [] if incomplete else [spec for spec in __salt__["apps.specs"]() if spec["name"] == app]
     for spec in specs:
         answer["problems"] = [problem for check in CHECKS for problem in check(spec)]
         answer["serving"] = __salt__["slots.serving"](app)
@@ -53,6 +54,10 @@ def modules():
         salt web1 preflight.modules
     """
     return module_digest.of_host(__opts__["extension_modules"])
+
+
+def _incomplete(error):
+    return f"its pillar is not complete: {error} If it holds secrets: make secrets-check on the master"
 
 
 def _disk(spec):

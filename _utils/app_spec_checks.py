@@ -26,6 +26,13 @@ FIRST_PORT, PORTS = 10000, 10000
 SOURCE_KINDS = ("git", "archive", "path")
 # Written into the secrets file or the environment by us; what the operator sets instead.
 OWN_VARIABLES = {"DJANGO_SETTINGS_MODULE": "set settings", "SECRETS_FILE": "leave it out"}
+# What begins so is no secret yet: Salt can hand it on where it has not the key, or knows no such store.
+NO_SECRETS = {
+    "-----BEGIN PGP MESSAGE-----": "is still encrypted: the master has not the key, or the file's first line is not"
+    " #!yaml|gpg: make secrets-check on the master says which",
+    "sdb://": "is where a secret lies, and not the secret: write"
+    " {{ salt['sdb.get']('sdb://...', strict=True) | json }}",
+}
 
 
 def settle(pillar, id=None):
@@ -114,14 +121,21 @@ def _path(path, key):
 
 def _checked(path, kind, value, problems):
     """The value with the defaults of its own keys, or ``BAD`` after a problem with the value as a whole."""
-    if not kind.fits(value):
-        problems.append(f"{path}: {_misfit(kind, value)}")
+    wrong = _no_secret(kind, value) or ("" if kind.fits(value) else _misfit(kind, value))
+    if wrong:
+        problems.append(f"{path}: {wrong}")
         return BAD
     if kind.keys and isinstance(value, Mapping):
         return _checked_keys(path, kind.keys, value, problems)
     if kind.names:
         return _checked_names(path, kind, value, problems)
     return _checked_items(path, kind, value, problems) if kind.items and not isinstance(value, int) else value
+
+
+def _no_secret(kind, value):
+    """Why a value where a secret is wanted is none; empty for what may be one."""
+    begins = value.lstrip() if kind.hidden and isinstance(value, str) else ""
+    return next((why for mark, why in NO_SECRETS.items() if begins.startswith(mark)), "")
 
 
 def _misfit(kind, value):

@@ -257,6 +257,19 @@ def test_a_wrong_secret_is_not_shown(key, value):
     assert "hunter2\x00" not in told
 
 
+ENCRYPTED = "-----BEGIN PGP MESSAGE-----\n\nhF4D\n-----END PGP MESSAGE-----\n"
+
+
+@pytest.mark.parametrize("path", ["secrets:shop:SECRET_KEY", "secrets:shop:deploy_key", "passwords:database:shop"])
+@pytest.mark.parametrize(
+    ("value", "why"), [(ENCRYPTED, "is still encrypted: the master"), ("sdb://store/key", "is where a secret lies")]
+)
+def test_a_secret_that_was_not_fetched_or_decrypted_is_none(path, value, why):
+    (told,) = mistakes({path: value})
+    assert told.startswith(f"{path}: {why}")
+    assert value not in told
+
+
 def test_a_message_is_one_line_whatever_the_key_is():
     told = mistakes({"apps:shop:bad\nkey": 1, "apps:shop:settings": "a\nb"})
     assert [line.partition(": ")[0] for line in told] == ["apps:shop:'bad\\nkey'", "apps:shop:settings"]

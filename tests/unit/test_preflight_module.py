@@ -28,6 +28,7 @@ def report(load, tmp_path, door):
         space=0,
         manager="supervisor",
         others=(),
+        pillar=None,
     ):
         database = {"host": "db1", "address": "127.0.0.1", "port": port or door}
         spec = {"name": "shop", "paths": {"home": str(tmp_path / "missing/shop")}, "databases": [database],
@@ -40,7 +41,7 @@ def report(load, tmp_path, door):
             "fronts.holder": lambda: holder,
             "fronts.is_installed": lambda front: installed,
         }
-        module = load("_modules/preflight.py", salt=salt)
+        module = load("_modules/preflight.py", salt=salt, pillar=pillar)
         module.DISK_SPACE = space
         return module.report(app)
 
@@ -55,6 +56,12 @@ def test_a_host_that_is_well_has_no_problem_and_says_what_it_serves(report):
 
 def test_a_host_without_the_app_is_asked_for_its_clock_only(report):
     assert report(app="blog", holder="")["problems"] == []
+
+
+def test_a_pillar_of_which_a_part_is_missing_is_a_problem_before_anything_is_built(report):
+    failed = "Rendering SLS 'secrets.shop' failed. Please see master log for details."
+    (problem,) = report(pillar={"_errors": [failed]})["problems"]
+    assert problem == f"its pillar is not complete: {failed} If it holds secrets: make secrets-check on the master"
 
 
 def test_every_problem_is_reported(report):
