@@ -58,6 +58,18 @@ def test_every_option_that_we_ship_is_one_of_salts(what):
     assert set(yaml.safe_load((TREE / f"conf/{what}.conf").read_text())) - UNLISTED <= set(VALID_OPTS)
 
 
+@pytest.mark.parametrize("what", ["master", "minion"])
+def test_every_option_that_we_ship_has_its_reason_above(what):
+    paragraphs = (TREE / f"conf/{what}.conf").read_text().split("\n\n")
+    options = [lines for lines in paragraphs if not all(line.startswith("#") for line in lines.splitlines())]
+    assert len(options) > 5
+    assert [lines for lines in options if not lines.startswith("# ")] == []
+
+
+def test_a_secret_that_cannot_be_decrypted_never_passes_for_one():
+    assert yaml.safe_load((TREE / "conf/master.conf").read_text())["gpg_decrypt_must_succeed"] is True
+
+
 def test_no_minion_shares_a_key_with_another_and_what_the_master_says_is_signed():
     master, minion = (yaml.safe_load((TREE / f"conf/{what}.conf").read_text()) for what in ("master", "minion"))
     assert master["minimum_auth_version"] >= 3
