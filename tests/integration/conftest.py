@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 import salt.utils.event
+import yaml
 
 TREE = Path(__file__).parents[2]
 sys.path.insert(0, str(TREE / "_utils"))
@@ -219,14 +220,19 @@ def salt_factories_config(tmp_path_factory):
     return {"root_dir": str(tmp_path_factory.mktemp("salt"))}
 
 
-@pytest.fixture(scope="session")
-def daemons(salt_factories, tmp_path_factory):
-    """The master and its minions, started once; nothing is started for the tests that do not ask for it."""
-    tree = tmp_path_factory.mktemp("tree")
+def _copy_of_tree(tree):
+    """The tree in another folder, with the hosts and the app of these tests."""
     for folder in ("salt", "pillar", "_modules", "_states", "_utils", "_runners", "_pillar", "_output"):
         shutil.copytree(TREE / folder, tree / folder, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     (tree / "pillar/hosts.yaml").write_text(INVENTORY)
     (tree / "pillar/apps/shop.sls").write_text(json.dumps({"apps": {"shop": APP}}))
+    return tree
+
+
+@pytest.fixture(scope="session")
+def daemons(salt_factories, tmp_path_factory):
+    """The master and its minions, started once; nothing is started for the tests that do not ask for it."""
+    tree = _copy_of_tree(tmp_path_factory.mktemp("tree"))
     settings = {
         "user": getpass.getuser(),
         "peer": {},
@@ -254,3 +260,17 @@ def daemons(salt_factories, tmp_path_factory):
 def fleet(daemons):
     daemons.reset()
     return daemons
+
+
+@pytest.fixture(scope="session")
+def shipped(salt_factories, tmp_path_factory):
+    """A master with conf/master.conf as it is, but for its folders, and who runs it."""
+    tree = _copy_of_tree(tmp_path_factory.mktemp("shipped"))
+    options = yaml.safe_load((TREE / "conf/master.conf").read_text().replace("/srv/slipway", str(tree)))
+    folder = tmp_path_factory.mktemp("ledgers") / "ledgers"
+    options |= {"user": getpass.getuser(), "slipway_dir": str(folder)}
+    master = salt_factories.salt_master_daemon("shipped", overrides=options)
+    with master.started():
+        # pytest-salt-factories accepts every key that waits.
+        master.event_listener.unregister_auth_event_handler(master.id)
+        yield master
