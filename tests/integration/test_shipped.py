@@ -1,5 +1,10 @@
-"""A new host joins a master with the configuration that we ship: each side by the fingerprint of the other."""
+"""
+The configuration that we ship: a new host joins the master, each side by the fingerprint of the other, and the secrets
+that it gets lie nowhere in clear but with itself.
+"""
 
+import hashlib
+import json
 import os
 import re
 import signal
@@ -46,6 +51,10 @@ class Host:
         lines = "".join(f"{key}: {value}\n" for key, value in extra.items())
         (self.config / "minion.d").mkdir(parents=True)
         (self.config / "minion.d/test.conf").write_text(lines)
+        # As systemd does before it starts the minion (conf/salt-minion.service.d).
+        self.cache = folder / "var/cache/salt/minion"
+        self.cache.mkdir(parents=True)
+        self.cache.chmod(0o700)
 
     def make_key(self):
         """As the minion does when it first starts."""
@@ -93,11 +102,19 @@ def host(shipped, tmp_path):
         (Path(shipped.config["pki_dir"]) / status / NEW).unlink(missing_ok=True)
 
 
+@pytest.fixture(scope="module")
+def script(shipped):
+    """What ``bin/join`` prints for the new host."""
+    done = join(shipped, NEW, "--master", "127.0.0.1")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 @pytest.fixture
-def waiting(shipped, host):
+def waiting(script, host):
     """A host on which the script ran and whose minion asks for the master; ``finger`` is what it has shown."""
     host.make_key()
-    done = host.run(join(shipped, NEW, "--master", "127.0.0.1").stdout)
+    done = host.run(script)
     assert done.returncode == 0, done.stderr
     host.finger = re.search(rf"bin/join {NEW} (\S+)", done.stdout)[1]
     host.start()
@@ -127,9 +144,9 @@ def test_a_host_that_the_inventory_does_not_know_is_refused(shipped):
     assert "web3: is not in pillar/hosts.yaml: add its line first, or did you mean web" in done.stderr
 
 
-def test_the_host_knows_its_master_before_it_first_calls_it(shipped, host):
+def test_the_host_knows_its_master_before_it_first_calls_it(shipped, script, host):
     host.make_key()
-    host.run(join(shipped, NEW, "--master", "127.0.0.1").stdout)
+    host.run(script)
     options = salt.config.minion_config(str(host.config / "minion"))
     public = host.config / "pki/minion/minion_master.pub"
     assert options["id"] == NEW and options["master"] == "127.0.0.1"
@@ -138,20 +155,20 @@ def test_the_host_knows_its_master_before_it_first_calls_it(shipped, host):
     assert stat.S_IMODE(public.parent.stat().st_mode) == 0o700
 
 
-def test_the_host_gets_the_configuration_that_we_ship(shipped, host):
+def test_the_host_gets_the_configuration_that_we_ship(script, host):
     host.make_key()
-    host.run(join(shipped, NEW, "--master", "127.0.0.1").stdout)
+    host.run(script)
     assert (host.config / "minion").read_text() == (TREE / "conf/minion.conf").read_text()
     unit = "salt-minion.service.d/private.conf"
     assert (host.folder / "etc/systemd/system" / unit).read_text() == (TREE / "conf" / unit).read_text()
     assert (host.folder / "systemctl").read_text().splitlines() == ["daemon-reload", "restart salt-minion"]
 
 
-def test_a_host_that_trusts_another_master_is_left_as_it_is(shipped, host):
+def test_a_host_that_trusts_another_master_is_left_as_it_is(script, host):
     known = host.config / "pki/minion/minion_master.pub"
     known.parent.mkdir(parents=True)
     known.write_text(PUBLIC)
-    done = host.run(join(shipped, NEW, "--master", "127.0.0.1").stdout)
+    done = host.run(script)
     assert done.returncode == 1
     assert "it trusts another master" in done.stderr
     assert not (host.config / "minion").exists() and known.read_text() == PUBLIC
@@ -161,3 +178,117 @@ def test_the_address_of_the_master_is_the_one_from_which_it_reaches_the_host(shi
     done = join(shipped, NEW)
     assert "master: '127.0.0.1'" in done.stdout
     assert f"bin/join {NEW} | ssh root@{NEW} sh" in done.stderr
+
+
+VALUE = "hunter2-of-the-shop"
+FETCHED = "{{ salt['sdb.get']('sdb://store/shop', strict=True) | json }}"
+
+
+class Joined:
+    """A host that has joined, and what its master knows of secrets."""
+
+    def __init__(self, host, master):
+        self.host, self.master = host, master
+        self.pillar = Path(master.config["pillar_roots"]["base"][0])
+        self.keys = Path(master.config_dir, "gpgkeys")
+
+    def secrets(self, *arguments, value=""):
+        """``bin/secrets`` on the master."""
+        argv = [sys.executable, TREE / "bin/secrets", "--pillar", self.pillar, "--keys", self.keys, *arguments]
+        done = subprocess.run(argv, input=value, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+    def call(self, function, *arguments):
+        return self.master.salt_cli(timeout=60).run(function, *arguments, minion_tgt="web1").data
+
+    def digest(self):
+        """Of the value that states and templates get on the host: the value itself would lie in the job cache."""
+        self.call("saltutil.refresh_pillar", "wait=True")
+        text = "{{ pillar.get('secrets', {}).get('shop', {}).get('SECRET_KEY', 'none') | sha256 }}"
+        return self.call("slsutil.renderer", f"string={text}", "default_renderer=jinja")
+
+
+@pytest.fixture(scope="module")
+def joined(shipped, tmp_path_factory):
+    host = Host(tmp_path_factory.mktemp("web1"), shipped)
+    host.make_key()
+    done = host.run(join(shipped, "web1", "--master", "127.0.0.1").stdout)
+    host.start()
+    assert join(shipped, "web1", re.search(r"bin/join web1 (\S+)", done.stdout)[1]).returncode == 0
+    joined = Joined(host, shipped)
+    joined.call("saltutil.sync_all")
+    joined.secrets("init")
+    yield joined
+    host.stop()
+
+
+@pytest.fixture
+def encrypted(joined):
+    """The host, with secrets that only the master's key reads."""
+    for file in (joined.pillar / "secrets").glob("*.sls"):
+        file.unlink()
+    joined.secrets("set", "shop", "SECRET_KEY", value=VALUE)
+    joined.secrets("set", "shop", "database_password", value=VALUE)
+    return joined
+
+
+def digest(text):
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def files_with(text, folder):
+    """The files below a folder that hold a text."""
+    return [file for file in folder.rglob("*") if file.is_file() and text.encode() in file.read_bytes()]
+
+
+def test_an_encrypted_secret_reaches_the_host_in_clear(encrypted):
+    assert encrypted.digest() == digest(VALUE)
+
+
+def test_the_master_keeps_no_secret_in_clear_and_its_cache_to_itself(encrypted):
+    encrypted.digest()
+    cache = Path(encrypted.master.config["cachedir"])
+    assert files_with("jid", cache)
+    assert files_with(VALUE, cache) + files_with(VALUE, Path(encrypted.master.config["root_dir"])) == []
+    assert stat.S_IMODE(cache.stat().st_mode) == 0o700
+
+
+def test_the_host_keeps_its_cache_to_itself(encrypted):
+    encrypted.call("state.show_highstate")
+    assert stat.S_IMODE(encrypted.host.cache.stat().st_mode) == 0o700
+
+
+def test_a_host_whose_secrets_the_master_cannot_read_says_so_before_a_deploy(encrypted):
+    moved = encrypted.keys.with_name("elsewhere")
+    encrypted.keys.rename(moved)
+    try:
+        assert encrypted.digest() == digest("none")
+        report = encrypted.call("preflight.report", "shop")
+    finally:
+        moved.rename(encrypted.keys)
+    assert any("its pillar is not complete: Rendering SLS 'secrets.shop' failed" in line for line in report["problems"])
+    assert encrypted.digest() == digest(VALUE)
+
+
+def test_a_secret_from_a_store_reaches_the_host(encrypted):
+    (store,) = encrypted.master.config["store"]["files"]
+    odd = 'it\'s "odd": {{ x }} # %'
+    Path(store).write_text(json.dumps({"shop": odd}))
+    (encrypted.pillar / "secrets/shop.sls").write_text(f"secrets:\n  shop:\n    SECRET_KEY: {FETCHED}\n")
+    assert encrypted.digest() == digest(odd)
+
+
+@pytest.mark.parametrize(
+    "value", ["{{ salt['sdb.get']('sdb://store/other', strict=True) | json }}", "sdb://store/shop"]
+)
+def test_a_secret_that_the_store_has_not_is_no_secret(encrypted, value):
+    (encrypted.pillar / "secrets/shop.sls").write_text(f"secrets:\n  shop:\n    SECRET_KEY: {value}\n")
+    encrypted.digest()
+    assert "secrets:shop:SECRET_KEY: " in str(encrypted.call("apps.specs"))
+
+
+def test_a_store_that_the_master_does_not_know_is_an_error_of_the_pillar(encrypted):
+    unknown = FETCHED.replace("store", "stroe")
+    (encrypted.pillar / "secrets/shop.sls").write_text(f"secrets:\n  shop:\n    SECRET_KEY: {unknown}\n")
+    assert encrypted.digest() == digest("none")
+    assert "not complete" in str(encrypted.call("preflight.report", "shop"))
