@@ -263,7 +263,7 @@ def fleet(daemons):
 
 
 @pytest.fixture(scope="session")
-def shipped(salt_factories, tmp_path_factory):
+def shipped_master(salt_factories, tmp_path_factory):
     """
     A master with conf/master.conf as it is, but for its folders and who runs it, and an SDB store beside it.
 

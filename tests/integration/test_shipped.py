@@ -94,18 +94,18 @@ def keys(master):
 
 
 @pytest.fixture
-def host(shipped, tmp_path):
-    new = Host(tmp_path, shipped)
+def host(shipped_master, tmp_path):
+    new = Host(tmp_path, shipped_master)
     yield new
     new.stop()
     for status in ("minions", "minions_pre", "minions_denied"):
-        (Path(shipped.config["pki_dir"]) / status / NEW).unlink(missing_ok=True)
+        (Path(shipped_master.config["pki_dir"]) / status / NEW).unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="module")
-def script(shipped):
+def script(shipped_master):
     """What ``bin/join`` prints for the new host."""
-    done = join(shipped, NEW, "--master", "127.0.0.1")
+    done = join(shipped_master, NEW, "--master", "127.0.0.1")
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -121,37 +121,37 @@ def waiting(script, host):
     return host
 
 
-def test_a_host_joins_by_the_fingerprint_that_it_shows(shipped, waiting):
-    done = join(shipped, NEW, waiting.finger)
+def test_a_host_joins_by_the_fingerprint_that_it_shows(shipped_master, waiting):
+    done = join(shipped_master, NEW, waiting.finger)
     assert done.returncode == 0, done.stderr
     assert f"{NEW} has joined" in done.stdout
-    assert keys(shipped) == {"minions": [NEW], "minions_pre": []}
+    assert keys(shipped_master) == {"minions": [NEW], "minions_pre": []}
     # Once more, as one does when the terminal was lost.
-    assert join(shipped, NEW, waiting.finger.upper()).returncode == 0
+    assert join(shipped_master, NEW, waiting.finger.upper()).returncode == 0
 
 
-def test_another_fingerprint_is_refused_and_the_key_goes_on_waiting(shipped, waiting):
+def test_another_fingerprint_is_refused_and_the_key_goes_on_waiting(shipped_master, waiting):
     wrong = waiting.finger[:-1] + ("0" if waiting.finger[-1] != "0" else "1")
-    done = join(shipped, NEW, wrong)
+    done = join(shipped_master, NEW, wrong)
     assert done.returncode == 1
     assert "was not accepted: somebody else may use its name" in done.stderr
-    assert keys(shipped) == {"minions": [], "minions_pre": [NEW]}
+    assert keys(shipped_master) == {"minions": [], "minions_pre": [NEW]}
 
 
-def test_a_host_that_the_inventory_does_not_know_is_refused(shipped):
-    done = join(shipped, "web3", FINGER)
+def test_a_host_that_the_inventory_does_not_know_is_refused(shipped_master):
+    done = join(shipped_master, "web3", FINGER)
     assert (done.returncode, done.stdout) == (1, "")
     assert "web3: is not in pillar/hosts.yaml: add its line first, or did you mean web" in done.stderr
 
 
-def test_the_host_knows_its_master_before_it_first_calls_it(shipped, script, host):
+def test_the_host_knows_its_master_before_it_first_calls_it(shipped_master, script, host):
     host.make_key()
     host.run(script)
     options = salt.config.minion_config(str(host.config / "minion"))
     public = host.config / "pki/minion/minion_master.pub"
     assert options["id"] == NEW and options["master"] == "127.0.0.1"
     assert options["master_finger"] == pem_finger(str(public))
-    assert public.read_text().strip() == Path(shipped.config["pki_dir"], "master.pub").read_text().strip()
+    assert public.read_text().strip() == Path(shipped_master.config["pki_dir"], "master.pub").read_text().strip()
     assert stat.S_IMODE(public.parent.stat().st_mode) == 0o700
 
 
@@ -174,8 +174,8 @@ def test_a_host_that_trusts_another_master_is_left_as_it_is(script, host):
     assert not (host.config / "minion").exists() and known.read_text() == PUBLIC
 
 
-def test_the_address_of_the_master_is_the_one_from_which_it_reaches_the_host(shipped):
-    done = join(shipped, NEW)
+def test_the_address_of_the_master_is_the_one_from_which_it_reaches_the_host(shipped_master):
+    done = join(shipped_master, NEW)
     assert "master: '127.0.0.1'" in done.stdout
     assert f"bin/join {NEW} | ssh root@{NEW} sh" in done.stderr
 
@@ -209,13 +209,13 @@ class Joined:
 
 
 @pytest.fixture(scope="module")
-def joined(shipped, tmp_path_factory):
-    host = Host(tmp_path_factory.mktemp("web1"), shipped)
+def joined(shipped_master, tmp_path_factory):
+    host = Host(tmp_path_factory.mktemp("web1"), shipped_master)
     host.make_key()
-    done = host.run(join(shipped, "web1", "--master", "127.0.0.1").stdout)
+    done = host.run(join(shipped_master, "web1", "--master", "127.0.0.1").stdout)
     host.start()
-    assert join(shipped, "web1", re.search(r"bin/join web1 (\S+)", done.stdout)[1]).returncode == 0
-    joined = Joined(host, shipped)
+    assert join(shipped_master, "web1", re.search(r"bin/join web1 (\S+)", done.stdout)[1]).returncode == 0
+    joined = Joined(host, shipped_master)
     joined.call("saltutil.sync_all")
     joined.secrets("init")
     yield joined
