@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes this host, $id, a minion of the master at $master. Made by bin/join on that master; it holds no secret.
+# Makes this host, $id, a minion of the master at $master. Made by $join there; it holds no secret.
 set -eu
 etc="$${SLIPWAY_ETC:-/etc}"
 
@@ -36,7 +36,7 @@ $id
 END
 # The fingerprint as well, because Salt's advice, when the key below does not fit, is to remove that.
 put 644 "$$etc/salt/minion.d/slipway-master.conf" <<'END'
-# Made by bin/join on the master.
+# Made by $join on the master.
 master: '$master'
 master_finger: '$finger'
 END
@@ -57,4 +57,4 @@ until [ -s "$$pki/minion.pub" ]; do
     sleep 1
 done
 echo "On the master:"
-echo "    bin/join $id $$(fingerprint "$$pki/minion.pub")"
+echo "    $join $id $$(fingerprint "$$pki/minion.pub")"

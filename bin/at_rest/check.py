@@ -69,7 +69,7 @@ def _clear(pillar, name, text):
 
 def _private_keys(pillar, files):
     """Files with a private key anywhere in the repository of the pillar, or in the pillar if it is in none."""
-    root = _git(pillar.folder, "rev-parse", "--show-toplevel").strip()
+    root = _repository(pillar.folder)
     found = _grepped(root) if root else {str(file): WORKING for file in pillar.folder.rglob("*") if file.is_file()}
     for name, where in found.items():
         text = _git(root, "show", f"{REVISIONS[where]}{name}") if where else _text(Path(root, name))
@@ -135,6 +135,14 @@ def _of_app(app, secrets, passwords):
         yield f"{passwords[sls.PASSWORD]}: apps:{app.name}:database is none: remove it"
     if "deploy_key" in secrets and app.source.kind != "git":
         yield f"{secrets['deploy_key']}: apps:{app.name}:source is no git: remove it"
+
+
+def _repository(folder):
+    """The root of the repository that a folder is in, empty if it is in none; ``Refused`` if git does not say."""
+    root = _git(folder, "rev-parse", "--show-toplevel").strip()
+    if not root and any((above / ".git").exists() for above in (folder, *folder.parents)):
+        raise Refused(f"what git has was not looked at: git -C {folder} status says why")
+    return root
 
 
 def _git(folder, *arguments):

@@ -377,14 +377,23 @@ def fleet(daemons):
 
 
 @pytest.fixture(scope="session")
-def shipped(salt_factories, tmp_path_factory):
-    """A master with conf/master.conf as it is, but for its folders, and who runs it."""
-    tree = _copy_of_tree(tmp_path_factory.mktemp("shipped"))
+def shipped_master(salt_factories, tmp_path_factory):
+    """
+    A master with conf/master.conf as it is, but for its folders and who runs it, and an SDB store beside it.
+
+    As systemd does (conf/salt-master.service.d) its cache is made before it starts.
+    """
+    tree, folder = _copy_of_tree(tmp_path_factory.mktemp("shipped")), tmp_path_factory.mktemp("beside")
     options = yaml.safe_load((TREE / "conf/master.conf").read_text().replace("/srv/slipway", str(tree)))
-    folder = tmp_path_factory.mktemp("ledgers") / "ledgers"
-    options |= {"user": getpass.getuser(), "slipway_dir": str(folder)}
+    options |= {"user": getpass.getuser(), "slipway_dir": str(folder / "ledgers")}
+    options["store"] = {"driver": "yaml", "files": [str(folder / "store.yaml")]}
     master = salt_factories.salt_master_daemon("shipped", overrides=options)
+    cache = Path(master.config["cachedir"])
+    cache.mkdir(parents=True, exist_ok=True)
+    cache.chmod(0o700)
     with master.started():
         # pytest-salt-factories accepts every key that waits.
         master.event_listener.unregister_auth_event_handler(master.id)
         yield master
+    keys = Path(master.config_dir, "gpgkeys")
+    subprocess.run(["gpgconf", "--homedir", keys, "--kill", "gpg-agent"], check=False)

@@ -54,7 +54,7 @@ class Site:
         opts = salt.config.master_config(None)
         opts.update(root_dir=str(self.folder), cachedir=str(self.folder / "cache"), gpg_keydir=str(self.keys))
         opts.update(file_roots={"base": [str(self.folder)]}, pillar_roots={"base": [str(self.pillar)]}, id=id, **more)
-        opts.update(__role="master", extension_modules=str(self.folder / "modules"))
+        opts.update(__role="master", extension_modules=str(self.folder / "modules"), module_dirs=[str(TREE)])
         return salt.pillar.get_pillar(opts, {"id": id}, id, "base").compile_pillar()
 
     def keyring(self):

@@ -151,6 +151,11 @@ def test_a_private_key_is_found_in_a_pillar_without_git(pillar, tmp_path):
     assert "minion.pem: a private key" in found
 
 
+def test_a_repository_that_git_does_not_read_is_told(pillar, tmp_path):
+    (tmp_path / ".git/HEAD").unlink()
+    assert problems(pillar) == [f"what git has was not looked at: git -C {pillar.folder} status says why"]
+
+
 def test_a_line_that_only_names_a_private_key_is_none(pillar, tmp_path):
     put(tmp_path, "notes.md", "It begins with -----BEGIN OPENSSH PRIVATE KEY-----\nand so on\n")
     assert problems(pillar) == []
