@@ -204,6 +204,7 @@ WRONG = [
     (("shop", "SECRET_KEY"), "", "KEY=SECRET_KEY: the value is no text"),
     (("shop", "database_password"), "hunter2\nhunter3", "KEY=database_password: the value is no text: write one line"),
     (("shop", "SECRET_KEY", "--generate", "8"), "", "GENERATE=8: write a number from 20 to 255"),
+    (("shop", "SECRET_KEY", "--generate", "0"), "", "GENERATE=0: write a number from 20 to 255"),
     (("shop", "SECRET_KEY"), "-----BEGIN PGP MESSAGE-----\n", "the value is encrypted already"),
 ]
 
@@ -213,6 +214,12 @@ def test_what_cannot_be_right_is_refused_and_nothing_written(site, arguments, va
     refused = site.refused("set", *arguments, value=value)
     assert said in refused and "hunter" not in refused
     assert [file.name for file in (site.pillar / "secrets").iterdir()] == ["public.asc"]
+
+
+def test_what_is_no_text_is_refused(site):
+    argv = [sys.executable, TREE / "bin/secrets", "--pillar", site.pillar, "set", "shop", "SECRET_KEY"]
+    done = subprocess.run(argv, input=b"hunter\xff", capture_output=True)
+    assert done.stderr.decode().endswith("the value is no text in UTF-8: encode it, in base64 say\n")
 
 
 def test_without_the_public_key_nothing_is_written(site):

@@ -92,6 +92,12 @@ def test_whatever_is_not_that_key_is_refused_and_nothing_accepted(join, keys, wh
     assert module.salt.done == []
 
 
+def test_an_empty_fingerprint_is_none(join, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["join", "web2", ""])
+    assert join({"minions_pre": {"web2": KEY}}).main() == 1
+    assert "is no whole fingerprint" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("finger", ["0f:0f", "0f" * 32, "0f:" * 32, "yes"])
 def test_only_a_whole_fingerprint_will_do(join, finger):
     assert "is no whole fingerprint: write all 32 pairs" in refusal(join({"minions_pre": {"web2": KEY}}), finger=finger)

@@ -73,6 +73,12 @@ def test_a_value_in_clear_is_found(pillar, tmp_path):
     assert problems(pillar) == [f"{SAID}in clear: set it with make secret"]
 
 
+def test_a_value_of_ones_own_in_clear_is_found_too(pillar, tmp_path):
+    put(tmp_path, "secrets/role_app.sls", f"monitoring: {{token: {VALUE}}}\n")
+    (found,) = problems(pillar)
+    assert found.startswith("secrets/role_app.sls: monitoring:token: in clear: encrypt it: gpg ")
+
+
 @pytest.mark.parametrize("value", ["1", "true", f"[{VALUE}]", f"{{a: {VALUE}}}", f'"x {FETCHED}"'])
 def test_whatever_is_not_encrypted_is_in_clear(pillar, tmp_path, value):
     put(tmp_path, "secrets/shop.sls", f"secrets:\n  shop:\n    SECRET_KEY: {value}\n")
@@ -120,6 +126,14 @@ def test_a_value_is_fake_only_if_the_file_and_itself_say_so(of_tree, tmp_path, t
 def test_a_fake_value_in_a_pillar_of_ones_own_is_a_problem(pillar, tmp_path):
     put(tmp_path, "secrets/shop.sls", FAKE)
     assert problems(pillar) == [f"{SAID}in clear: set it with make secret"]
+
+
+def test_it_needs_no_salt():
+    argv = ["/usr/bin/python3", TREE / "bin/secrets", "--keys", "/nowhere/gpgkeys", "check"]
+    if subprocess.run(["/usr/bin/python3", "-c", "import yaml"], capture_output=True).returncode:
+        pytest.skip("the system's Python has no PyYAML: bin/setup installs it")
+    done = subprocess.run(argv, capture_output=True, text=True)
+    assert "as they should be" in done.stdout, done.stderr
 
 
 def test_the_secrets_of_this_repository_are_fake_and_nothing_else_is_wrong_with_them():
