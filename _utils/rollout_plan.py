@@ -47,10 +47,8 @@ def plan(app, release, result, back, holders, restored=()):
     spec = app_spec.plain(app_spec.with_release(app, **release))
     groups, between = _groups_of(spec, restored)
     activations = _steps(groups, between, "swap" if restored else "backup")
-    told = {label: text for restore in restored for label, text in restores.words(restore).items()}
-    told |= _few(_closures([app], holders))
+    told = restores.words(restored) | _few(_closures([app], holders))
     databases = [{"name": database["name"], "host": database["host"]} for database in spec["databases"]]
-    fronts = [host for restore in restored for host in restore["fronts"]]
     order = f"{app.name} {ledger_file.title(release)}: {waves.order(groups, between)}"
     return {
         "problems": [],
@@ -61,7 +59,7 @@ def plan(app, release, result, back, holders, restored=()):
         "pillar": {"releases": {app.name: release}, "only": app.name},
         "hosts": spec["hosts"],
         "first": spec["hosts"][0],
-        "others": [*(database["host"] for database in databases), *fronts],
+        "others": [*(database["host"] for database in databases), *restores.fronts(restored)],
         "databases": databases,
         "restores": list(restored),
         "questions": _questions(spec),
