@@ -156,6 +156,8 @@ def opened(name, app, fronts):
 
 
 def _undo(app, attempt):
+    # What the dead master has begun on a host goes on there, and would give the traffic to the other release after us.
+    asking.wait_for_states(__opts__, list(attempt["before"]))
     lines = rollout_end.undo(__opts__, app, attempt)
     ledger_file.note(_folder(), app, restore={})
     return lines

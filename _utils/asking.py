@@ -79,6 +79,13 @@ def apply(opts, hosts, sls, pillar, test):
         time.sleep(BUSY_INTERVAL if busy else 0)
 
 
+def wait_for_states(opts, hosts):
+    """Wait until no host is at a state run, of somebody who was killed say, as long as ``apply`` does for one."""
+    end = time.monotonic() + BUSY
+    while any(ask(opts, hosts, "saltutil.is_running", "state.*")[0].values()) and time.monotonic() < end:
+        time.sleep(BUSY_INTERVAL)
+
+
 def lines(problems):
     """``{host: reason}`` as text, a line for each host."""
     return "\n".join(f"{host}: {problem}" for host, problem in problems.items())

@@ -43,14 +43,22 @@ def found(opts, database, dumps, migrations, fronts):
     return {"database": database.name, **dump, "made": made, "fronts": fronts}
 
 
-def words(restore):
-    """The same for people, ``{label: words}``."""
-    database, host = restore["database"], restore["host"]
-    return {
-        "restore": f"{database} on {host} as of {restore['made']}, without what was written since: {restore['path']}",
-        "visitors": f"get the maintenance page while databases and releases change: {waves.named(restore['fronts'])}",
-        "kept": f"the database as it is until then, as {database}{spare_databases.REPLACED}<time> on {host}",
-    }
+def words(restored):
+    """The same for people, ``{label: words}``; ``restored`` is a list of it, or empty."""
+    told = {}
+    for restore in restored:
+        database, host, made = (restore[key] for key in ("database", "host", "made"))
+        told["restore"] = f"{database} on {host} as of {made}, without what was written since: {restore['path']}"
+        told["visitors"] = (
+            f"get the maintenance page while databases and releases change: {waves.named(restore['fronts'])}"
+        )
+        told["kept"] = f"the database as it is until then, as {database}{spare_databases.REPLACED}<time> on {host}"
+    return told
+
+
+def fronts(restored):
+    """The hosts on which visitors are kept out."""
+    return [host for restore in restored for host in restore["fronts"]]
 
 
 def undo(opts, restore):

@@ -47,10 +47,8 @@ def plan(app, release, result, known, restored=()):
     spec = app_spec.plain(app_spec.with_release(app, **release))
     groups, between = _groups_of(spec, restored)
     activations = _steps(groups, between, "swap" if restored else "backup")
-    told = {label: text for restore in restored for label, text in restores.words(restore).items()}
-    told |= _skips(known["skipped"]) | _few(_closures([app], known["holders"]))
+    told = restores.words(restored) | _skips(known["skipped"]) | _few(_closures([app], known["holders"]))
     databases = [{"name": database["name"], "host": database["host"]} for database in spec["databases"]]
-    fronts = [host for restore in restored for host in restore["fronts"]]
     order = f"{app.name} {ledger_file.title(release)}: {waves.order(groups, between)}"
     return {
         "problems": [],
@@ -63,7 +61,7 @@ def plan(app, release, result, known, restored=()):
         "skipped": known["skipped"],
         "balancers": known["balancers"],
         "first": spec["hosts"][0],
-        "others": [*(database["host"] for database in databases), *fronts],
+        "others": [*(database["host"] for database in databases), *restores.fronts(restored)],
         "databases": databases,
         "restores": list(restored),
         "questions": _questions(spec),

@@ -60,7 +60,7 @@ class Visitor(threading.Thread):
 
 @pytest.fixture
 def two_of_each(serving_v1):
-    """The pillar with a new key and password before the old ones; from then on only with the new ones."""
+    """The pillar with a new key and password before the old ones; then only with those that came into use."""
     folder = serving_v1.lab.folder / "pillar/secrets"
     files = {folder / "shop.sls": r"(SECRET_KEY: )(\S+)", folder / "shop_database.sls": r"(shop: )(\S+)$"}
     new = dict(zip(files, NEW.values(), strict=True))
@@ -68,8 +68,12 @@ def two_of_each(serving_v1):
     for file, secret in files.items():
         file.write_text(re.sub(secret, rf"\1[{new[file]}, \2]", before[file], flags=re.MULTILINE), encoding="utf-8")
     yield serving_v1
+    in_use = secrets(serving_v1)["SECRET_KEY"] == NEW["SECRET_KEY"]
     for file, secret in files.items():
-        file.write_text(re.sub(secret, rf"\g<1>{new[file]}", before[file], flags=re.MULTILINE), encoding="utf-8")
+        file.write_text(
+            before[file] if not in_use else re.sub(secret, rf"\g<1>{new[file]}", before[file], flags=re.MULTILINE),
+            encoding="utf-8",
+        )
 
 
 def secrets(site):

@@ -154,6 +154,7 @@ class Server(Hosts):
     def __init__(self, *databases, **answers):
         self.databases = {"shop", *databases}
         ours = {"slots_serving": GREEN, "slots_revert": BLUE, "maintenance_closed_for": "restore", "state_sls": OPENED}
+        ours["saltutil_is_running"] = []
         own = {"databases_drop": None, "databases_names": None, "databases_swap": None}
         super().__init__(**{**ours, **own, **answers})
         self.silent = [name.replace("_", ".", 1) for name in answers if answers[name] is None]
@@ -215,8 +216,17 @@ def test_what_a_killed_rollback_left_is_put_right(restore, notes, databases, sen
 def test_the_database_comes_before_the_hosts_and_visitors_come_last(restore):
     hosts = Server(REPLACED)
     healed(restore(hosts, notes=SWAPPED))
-    order = [name for name, *_ in asked(hosts) if name != "databases.drop"]
+    order = [name for name, *_ in asked(hosts) if name not in ("databases.drop", "saltutil.is_running")]
     assert order == ["databases.swap", "slots.revert", "state.sls"]
+
+
+def test_what_the_killed_rollback_has_begun_on_a_host_is_waited_for(restore, monkeypatch):
+    hosts, runs = Server(REPLACED), [[{"fun": "state.sls"}], [{"fun": "state.sls"}], []]
+    hosts.answers["saltutil.is_running"] = lambda host: runs.pop(0)
+    module = restore(hosts, notes=SWAPPED)
+    monkeypatch.setattr(module.asking, "BUSY_INTERVAL", 0)
+    assert healed(module)["result"] is True
+    assert [name for name, *_ in hosts.asked[:4]] == ["saltutil.is_running"] * 3 + ["databases.drop"]
 
 
 def test_in_test_mode_a_killed_rollback_is_told_and_left(restore):
