@@ -143,8 +143,8 @@ def databases():
 
 def sites():
     """
-    Return the sites that this host balances: app, domains, upstreams (host, address), max_body, timeout, health, tls,
-    maintenance.
+    Return the sites that this host balances: app, domains, upstreams (host, address), those that are skipped because
+    they missed the release, max_body, timeout, health, tls, maintenance.
 
     A host without the role ``balancer`` has none. An app that runs on this host itself is not among them: its own site
     answers here already.
@@ -251,10 +251,16 @@ def tls():
 
 
 def _site(fleet, app):
-    addresses = {host.name: host.address for host in fleet.hosts}
-    upstreams = [{"host": name, "address": addresses[name]} for name in app["hosts"]]
+    addresses, missed = {host.name: host.address for host in fleet.hosts}, fleet.skipped.get(app["name"], ())
+    hosts = [{"host": name, "address": addresses[name]} for name in app["hosts"]]
     shown = {key: app[key] for key in ("domains", "max_body", "health", "tls", "maintenance")}
-    return {"app": app["name"], "upstreams": upstreams, "timeout": app["web"]["timeout"], **shown}
+    return {
+        "app": app["name"],
+        "upstreams": [host for host in hosts if host["host"] not in missed],
+        "skipped": [host for host in hosts if host["host"] in missed],
+        "timeout": app["web"]["timeout"],
+        **shown,
+    }
 
 
 def _apps_here():

@@ -77,7 +77,8 @@ def serving(app):
 
 def status(app):
     """
-    Return what ``serving`` does, and ``server`` and ``answer``: what is wrong with one at the front door, or ``well``.
+    Return what ``serving`` does, and ``server``, ``answer``: what is wrong with one at the front door, or ``well``, and
+    ``maintenance``: whether visitors get that page instead.
 
     CLI Example:
 
@@ -88,7 +89,8 @@ def status(app):
     spec = __salt__["apps.spec"](app)
     found = _serving(spec["slots"])
     fault = _fault({"door": FRONT_DOOR}, found["release"], spec["health"])
-    return {**found, "server": spec["web"]["server"], "answer": fault or "well"}
+    closed = Path(spec["maintenance"]["flag"]).exists()
+    return {**found, "server": spec["web"]["server"], "answer": fault or "well", "maintenance": closed}
 
 
 def pending(slots, current, release, path, config_files):

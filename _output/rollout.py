@@ -8,9 +8,8 @@ GAP = "  "
 
 def output(data, **kwargs):
     """The text of rows, or of ``{"hosts": rows, "reason": text}``."""
-    if not isinstance(data, dict):
-        return _table(data) or "there is nothing to show"
-    return "\n".join(part for part in (_table(data["hosts"]), data["reason"]) if part)
+    parts = (_table(data["hosts"]), data["reason"]) if isinstance(data, dict) else (_table(data),)
+    return "\n".join(part for part in parts if part) or "there is nothing to show"
 
 
 def _table(rows):

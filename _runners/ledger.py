@@ -5,7 +5,7 @@ import ledger_file
 
 def show(app):
     """
-    The ledger of an app: ``deployed``, ``in_progress`` and ``history`` (newest last).
+    The ledger of an app: ``deployed``, ``in_progress``, ``skipped`` (who missed it), ``history`` (newest last).
 
     CLI Example:
 

@@ -10,27 +10,29 @@ from salt.exceptions import CommandExecutionError, SaltException
 
 import app_spec
 import asking
+import catching_up
 import ledger_file
 import lock_file
 import outlook
 import progress
 import rollout_plan
+import rollout_status
 import steps
+import waves
 
 # With these values of --out, and without it, what is for people is text.
 TEXT = (None, "", "txt", "text")
 
-# What a row of ``status`` says of an app on a host.
-COLUMNS = ("release", "slot", "server", "since", "answer", "drift")
 
-
-def deploy(app, revision="", allow_unsafe=False):
+def deploy(app, revision="", allow_unsafe=False, test=False):
     """
     Deploy an app, as ``state.orchestrate orch.deploy`` does, and show how far it is; returns a short table of what each
     host serves then, and why if it failed. The exit code is 1 if it failed.
 
     app, revision, allow_unsafe
         As in ``plan``.
+    test
+        Only show what ``plan`` does.
 
     CLI Example:
 
@@ -38,15 +40,19 @@ def deploy(app, revision="", allow_unsafe=False):
 
         salt-run rollout.deploy shop v1
     """
+    if test:
+        return plan(app, revision, allow_unsafe)
     return _orchestrate("deploy", app, revision=revision, allow_unsafe=allow_unsafe)
 
 
-def rollback(app, to="", keep_migrations=False):
+def rollback(app, to="", keep_migrations=False, test=False):
     """
     Bring an earlier release back, as ``state.orchestrate orch.rollback`` does; all else as ``deploy``.
 
     app, to, keep_migrations
         As in ``way_back``.
+    test
+        Only show what it would do, as ``plan`` does for a deploy.
 
     CLI Example:
 
@@ -54,6 +60,8 @@ def rollback(app, to="", keep_migrations=False):
 
         salt-run rollout.rollback shop
     """
+    if test:
+        return _foretold(way_back(app, to, keep_migrations))
     return _orchestrate("rollback", app, to=to, keep_migrations=keep_migrations)
 
 
@@ -124,18 +132,7 @@ def plan(app, revision="", allow_unsafe=False):
 
         salt-run rollout.plan shop v1
     """
-    planned = way_forth(app, revision, allow_unsafe)
-    shown = {key: planned[key] for key in ("problems", "app", "release", "hosts", "waves")}
-    told = {"problem": "\n".join(planned["problems"])}
-    if not planned["problems"]:
-        look = planned["look"]
-        answers, silent = asking.ask(__opts__, [look["host"]], "releases.preview", **look["questions"])
-        found = outlook.found(look, (answers | silent)[look["host"]])
-        shown, told = shown | outlook.data(look, found), outlook.words(look, found)
-    # salt-run makes its exit code of this.
-    failed = {"retcode": 1} if shown["problems"] else {}
-    data = told if __opts__.get("output") in TEXT else shown
-    return {"outputter": "txt", "data": data | failed}
+    return _foretold(way_forth(app, revision, allow_unsafe))
 
 
 def way_forth(app, revision="", allow_unsafe=False):
@@ -158,9 +155,11 @@ def way_forth(app, revision="", allow_unsafe=False):
         salt-run rollout.way_forth shop v1
     """
     try:
-        one = _fleet().app(app)
+        fleet = _fleet()
+        one, skipped = _present(fleet.app(app))
         release = _resolve(one, str(revision or one.revision))
-        plan = rollout_plan.plan(one, release, ledger_file.DEPLOYED, _back(app, release), _holders([one]))
+        known = _known(fleet, one, skipped, _back(app, release))
+        plan = rollout_plan.plan(one, release, ledger_file.DEPLOYED, known)
         return {**plan, "examine": [plan["first"]], "allow_unsafe": allow_unsafe is True}
     except SaltException as error:
         return rollout_plan.no_plan(error)
@@ -187,8 +186,9 @@ def way_back(app, to="", keep_migrations=False):
         release, unsafe = ledger_file.way_back(ledger_file.folder(__opts__), app, str(to or ""))
         if unsafe and keep_migrations is not True:
             raise CommandExecutionError(rollout_plan.over_migrations(release, unsafe))
-        one = _fleet().app(app)
-        return rollout_plan.plan(one, release, ledger_file.ROLLED_BACK, None, _holders([one]))
+        fleet = _fleet()
+        one, skipped = _present(fleet.app(app))
+        return rollout_plan.plan(one, release, ledger_file.ROLLED_BACK, _known(fleet, one, skipped, None))
     except SaltException as error:
         return rollout_plan.no_plan(error)
 
@@ -238,7 +238,8 @@ def maintenance(app, on, allow=()):
 def status(app=""):
     """
     What each host serves, as a table (``--out=json`` for programs): host, app, release, slot, server, since when (UTC),
-    how it answers just now, and ``drift``, where the ledger says that another release is deployed.
+    how it answers just now and whether visitors are kept out, ``drift``, where the ledger says that another release is
+    deployed, and who holds the app's lock.
 
     app
         The app's name; empty for all.
@@ -250,6 +251,30 @@ def status(app=""):
         salt-run rollout.status
     """
     return _shown(_rows(app))
+
+
+def catch_up():
+    """
+    Bring the hosts that a deploy went on without (``rollout: {unreachable: skip}``) to what is deployed, if they are
+    back; then balancers send them requests again. The master runs this each minute (``conf/master.conf``).
+
+    Returns what came of it, as a table (``--out=json`` for programs): host, app, result. The exit code is 1 if a host
+    that answers was not brought back. Where no host is behind only the ledgers are read.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run rollout.catch_up
+    """
+    behind = ledger_file.skipped(ledger_file.folder(__opts__))
+    found = catching_up.bring_back(__opts__, _fleet(), behind) if behind else []
+    rows = [
+        {"host": host, "app": app, "result": problem.partition("\n")[0] or "takes traffic again"}
+        for app, host, problem in found
+    ]
+    failed = any(problem not in ("", asking.SILENT) for _, _, problem in found)
+    return _shown({"hosts": rows, "reason": "", "retcode": int(failed)})
 
 
 def history(app):
@@ -265,6 +290,21 @@ def history(app):
     """
     entries = ledger_file.read(ledger_file.folder(__opts__), app)["history"]
     return _shown([_attempt(entry) for entry in reversed(entries)])
+
+
+def _foretold(planned):
+    """A plan in words, or for programs as data, with what the app's first host foresees."""
+    shown = {key: planned[key] for key in ("problems", "app", "release", "hosts", "skipped", "waves")}
+    told = {"problem": "\n".join(planned["problems"])}
+    if not planned["problems"]:
+        look = planned["look"]
+        answers, silent = asking.ask(__opts__, [look["host"]], "releases.preview", **look["questions"])
+        found = outlook.found(look, (answers | silent)[look["host"]])
+        shown, told = shown | outlook.data(look, found), outlook.words(look, found)
+    # salt-run makes its exit code of this.
+    failed = {"retcode": 1} if shown["problems"] else {}
+    data = told if __opts__.get("output") in TEXT else shown
+    return {"outputter": "txt", "data": data | failed}
 
 
 def _orchestrate(name, app, **more):
@@ -301,27 +341,34 @@ def _shown(data):
 
 def _rows(app):
     fleet = _fleet()
-    deployed = ledger_file.deployed(ledger_file.folder(__opts__))
-    apps = [fleet.app(app)] if app else fleet.apps
-    return [row for one in apps for row in _rows_of(one, deployed.get(one.name, {}).get("id", ""))]
-
-
-def _rows_of(app, wanted):
-    found, silent = asking.ask(__opts__, app.hosts, "slots.status", app.name)
-    answers = {host: {"answer": why.splitlines()[0]} for host, why in silent.items()}
-    answers |= {host: {**answer, "drift": _drift(answer["release"], wanted)} for host, answer in found.items()}
-    empty = dict.fromkeys(COLUMNS, "")
-    return [{"host": host, "app": app.name, **empty, **answers[host]} for host in app.hosts]
-
-
-def _drift(release, wanted):
-    return "" if release == wanted else f"the ledger has {wanted or 'nothing'}"
+    return [row for one in ([fleet.app(app)] if app else fleet.apps) for row in rollout_status.rows(__opts__, one)]
 
 
 def _attempt(entry):
     shown = {key: entry[key] for key in ("started", "who", "revision", "id", "result")}
     seconds = round(sum(entry["phases"].values()), 1)
-    return {**shown, "seconds": seconds, "reason": entry["reason"].partition("\n")[0]}
+    skipped = f"without {waves.named(entry['skipped'])}" if "skipped" in entry else ""
+    return {**shown, "seconds": seconds, "reason": entry["reason"].partition("\n")[0] or skipped}
+
+
+def _present(app):
+    """
+    The app as the deploy sees it, and the hosts that do not answer and that it goes on without. A database's own host
+    stays: without it the deploy fails.
+    """
+    if app.rollout.unreachable == "fail":
+        return app, []
+    silent = asking.silent(__opts__, app.hosts)
+    if len(silent) == len(app.hosts):
+        raise CommandExecutionError(f"{app.name}: none of its hosts answers: {', '.join(silent)}")
+    skipped = [host for host in silent if not app.database or host != app.database.host]
+    return app_spec.without(app, skipped), skipped
+
+
+def _known(fleet, app, skipped, back):
+    """What ``rollout_plan.plan`` has to be told."""
+    balancers = [host.name for host in fleet.balancers_of(app.name)]
+    return {"skipped": skipped, "balancers": balancers, "holders": _holders([app]), "back": back}
 
 
 def _resolve(app, revision):

@@ -9,9 +9,9 @@ from salt.exceptions import CommandExecutionError
 
 import asking
 import ledger_file
-import module_digest
 import rollout_step
 import state_result
+import syncing
 
 # Seconds. Logs and times of the ledger that differ more than this mislead; hosts with NTP differ by milliseconds.
 CLOCK_SKEW = 5
@@ -34,13 +34,13 @@ def synced(name, hosts):
           preflight.synced:
             - hosts: [web1, web2, db1]
     """
-    differing = _sync(hosts)
+    differing = syncing.sync(__opts__, hosts, __opts__["test"])
     changes = {"synced": differing} if differing else {}
     return state_result.made(name, changes, f"{', '.join(hosts)} have the master's modules", __opts__["test"])
 
 
 @rollout_step.step
-def ready(name, app, hosts, others, release):
+def ready(name, app, hosts, others, release, skipped=()):
     """
     Ensure that every host is able to take the release, and note in the ledger what each one serves now.
 
@@ -50,6 +50,8 @@ def ready(name, app, hosts, others, release):
         The app's hosts.
     others
         Further hosts that the deploy needs: the database's.
+    skipped
+        The app's hosts that the deploy goes on without.
 
     .. code-block:: yaml
 
@@ -59,20 +61,21 @@ def ready(name, app, hosts, others, release):
             - hosts: [web1, web2]
             - others: [db1]
             - release: {id: 1a2b3c4d5e6f, commit: 1a2b..., revision: v1}
+            - skipped: [web3]
     """
     everyone = list(dict.fromkeys([*hosts, *others]))
     # Functions outside a state run see the pillar that the minion has in memory; this also asks who is there.
     _, silent = asking.ask(__opts__, everyone, "saltutil.refresh_pillar", wait=True)
     if silent:
         raise CommandExecutionError(asking.lines(silent))
-    synced = _sync(everyone)
+    synced = syncing.sync(__opts__, everyone, __opts__["test"])
     reports, problems = _reports(everyone, app)
     if problems:
         raise CommandExecutionError(asking.lines(problems))
     abandoned = {}
     if not __opts__["test"]:
         before = {host: reports[host]["serving"] for host in hosts}
-        abandoned = ledger_file.begin(ledger_file.folder(__opts__), app, _attempt(release, before))
+        abandoned = ledger_file.begin(ledger_file.folder(__opts__), app, _attempt(release, before, skipped))
     comment = f"{', '.join(everyone)} are ready" + _left_behind(abandoned)
     return state_result.made(name, {"synced": synced} if synced else {}, comment, __opts__["test"])
 
@@ -153,20 +156,6 @@ def backed_up(name, app, host, questions, databases, label):
     return state_result.changed(name, {"dumps": dumps, "pending": pending}, f"dumped before {len(pending)} migrations")
 
 
-def _sync(hosts):
-    """Sync the hosts whose modules are not the master's, and return their names; in test mode only return them."""
-    wanted = module_digest.of_tree(__opts__["file_roots"]["base"])
-    digests, _ = asking.ask(__opts__, hosts, "preflight.modules")
-    differing = [host for host in hosts if digests.get(host) != wanted]
-    if differing and not __opts__["test"]:
-        asking.ask(__opts__, differing, "saltutil.sync_all", saltenv="base")
-        digests, problems = asking.ask(__opts__, differing, "preflight.modules")
-        problems |= {host: "its modules are not the master's" for host, digest in digests.items() if digest != wanted}
-        if problems:
-            raise CommandExecutionError(asking.lines(problems))
-    return differing
-
-
 def _reports(hosts, app):
     """``{host: report}`` of the hosts, and ``{host: everything that is wrong there}``."""
     asked = time.time()
@@ -181,13 +170,14 @@ def _reports(hosts, app):
     return reports, problems
 
 
-def _attempt(release, before):
+def _attempt(release, before, skipped):
     return {
         "token": __orchestration_jid__,
         "who": ledger_file.who(),
         "started": ledger_file.now(),
         "release": release,
         "before": before,
+        "skipped": list(skipped),
     }
 
 

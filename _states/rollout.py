@@ -111,14 +111,7 @@ def applied(name, hosts, app="", sls="", pillar=None):
             - sls: app.activate
             - pillar: {releases: {shop: {...}}, only: shop}
     """
-    for host in hosts:
-        _tell(app, name, host, rollout_events.BEGUN)
-    returned, reasons, began = dict.fromkeys(hosts, False), dict.fromkeys(hosts, steps.reason(False)), time.monotonic()
-    for host, states in asking.apply(__opts__, hosts, sls, pillar or {}, bool(__opts__["test"])):
-        returned[host], reasons[host] = states, steps.reason(states)
-        end, spent = rollout_events.ended(reasons[host]), rollout_step.since(began)
-        _tell(app, name, host, end, seconds=spent, reason=reasons[host])
-    return _applied(name, returned, reasons)
+    return _apply(name, hosts, app, sls, pillar or {})
 
 
 @rollout_step.step
@@ -145,9 +138,10 @@ def confirmed(name, app, hosts, release):
 
 
 @rollout_step.step
-def recorded(name, app, hosts, release, result=ledger_file.DEPLOYED):
+def recorded(name, app, hosts, release, skipped=(), result=ledger_file.DEPLOYED):
     """
-    Ensure that the ledger says that ``release`` is deployed. A deploy that changed no host leaves no entry.
+    Ensure that the ledger says that ``release`` is deployed, and which hosts missed it. A deploy that changed no host
+    leaves no entry.
 
     From then on no host goes back by itself: what the ledger says is what they ask for.
 
@@ -158,14 +152,14 @@ def recorded(name, app, hosts, release, result=ledger_file.DEPLOYED):
             - app: shop
             - hosts: [web1, web2]
             - release: {id: 1a2b3c4d5e6f, commit: 1a2b..., revision: v1}
+            - skipped: [web3]
             - result: deployed
     """
-    deployed = ledger_file.read(_folder(), app)["deployed"]
-    if deployed == release and not steps.changed(__running__):
+    changes = _to_record(ledger_file.read(_folder(), app), release, skipped)
+    if not changes:
         if not __opts__["test"]:
             ledger_file.forget(_folder(), app)
         return state_result.unchanged(name, f"{ledger_file.title(release)} was deployed already")
-    changes = {"deployed": {"old": deployed, "new": release}}
     if __opts__["test"]:
         return state_result.would(name, changes, f"{ledger_file.title(release)} would be recorded")
     _must_hold(app)
@@ -173,6 +167,34 @@ def recorded(name, app, hosts, release, result=ledger_file.DEPLOYED):
     # One that does not hear this learns it from the ledger.
     asking.ask(__opts__, hosts, "slots.settle", app)
     return state_result.changed(name, changes, f"{ledger_file.title(release)} is deployed")
+
+
+@rollout_step.step_on_hosts
+def balanced(name, app, hosts, skipped):
+    """
+    Ensure that balancers send nothing to hosts that missed the release, and again to those that have it now, and that
+    the ledger says of these that they have caught up. Where no host is or was behind nobody is asked.
+
+    hosts
+        The balancers. Where one fails the ledger is left as it is, and ``rollout.catch_up`` tries again.
+    skipped
+        The app's hosts that the deploy went on without.
+
+    .. code-block:: yaml
+
+        balance:
+          rollout.balanced:
+            - app: shop
+            - hosts: [lb1]
+            - skipped: [web3]
+    """
+    back = [host for host in ledger_file.read(_folder(), app)["skipped"] if host not in skipped]
+    if not skipped and not back:
+        return state_result.unchanged(name, "every host takes traffic")
+    done = _apply(name, hosts, app, "balancer", {"skipped": {app: list(skipped)}})
+    if back and not __opts__["test"]:
+        ledger_file.caught_up(_folder(), app, back)
+    return done
 
 
 @rollout_step.step
@@ -211,6 +233,17 @@ def _tell(app, step, host, what, **more):
     rollout_step.tell(__opts__, __orchestration_jid__, [app], step, host, what, **more)
 
 
+def _apply(name, hosts, app, sls, pillar):
+    for host in hosts:
+        _tell(app, name, host, rollout_events.BEGUN)
+    returned, reasons, began = dict.fromkeys(hosts, False), dict.fromkeys(hosts, steps.reason(False)), time.monotonic()
+    for host, states in asking.apply(__opts__, hosts, sls, pillar, bool(__opts__["test"])):
+        returned[host], reasons[host] = states, steps.reason(states)
+        end, spent = rollout_events.ended(reasons[host]), rollout_step.since(began)
+        _tell(app, name, host, end, seconds=spent, reason=reasons[host])
+    return _applied(name, returned, reasons)
+
+
 def _applied(name, returned, reasons):
     """The result of a step from what the hosts returned; ``changes`` is in the shape that Salt prints state runs of."""
     failed = [host for host in returned if reasons[host]]
@@ -222,6 +255,14 @@ def _applied(name, returned, reasons):
         error.changes = changes
         raise error
     return state_result.made(name, changes, f"changed: {', '.join(changed) or 'no host'}", __opts__["test"])
+
+
+def _to_record(ledger, release, skipped):
+    """What the ledger is going to say anew; {} where no host changed."""
+    if ledger["deployed"] == release and not steps.changed(__running__):
+        return {}
+    missed = [host for host in skipped if host not in ledger["skipped"]]
+    return {"deployed": {"old": ledger["deployed"], "new": release}, **({"skipped": missed} if missed else {})}
 
 
 def _must_hold(app):

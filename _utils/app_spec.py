@@ -66,7 +66,8 @@ def load(pillar, grains=None):
         for name, host in values["hosts"].items()
     )
     apps = tuple(_app(name, values, grains) for name in values["apps"])
-    return Fleet(hosts, apps, released="releases" in values, only=values.get("only", ""), rollouts=values["rollouts"])
+    told = {"only": values.get("only", ""), "rollouts": values["rollouts"], "skipped": values["skipped"]}
+    return Fleet(hosts, apps, released="releases" in values, **told)
 
 
 def plain(app):
@@ -85,6 +86,13 @@ def plain(app):
 def with_release(app, id, commit, revision):
     """Return the app with one release: the one that its hosts shall run."""
     return dataclasses.replace(app, releases=(_release(app.paths, id, commit, revision),))
+
+
+def without(app, silent):
+    """Return the app as a deploy sees it that goes on without some of its hosts; as many others go first then."""
+    hosts = tuple(host for host in app.hosts if host not in silent)
+    canary = tuple(waves.stand_ins(app.rollout.canary, hosts))
+    return dataclasses.replace(app, hosts=hosts, rollout=dataclasses.replace(app.rollout, canary=canary))
 
 
 def database_password(app):
@@ -220,7 +228,8 @@ def _rollout(rollout, hosts, pushed):
     canary = waves.first(hosts, rollout["canary"])
     wave = rollout.get("wave", max(len(hosts) - len(canary), 1))
     watch = Watch(seconds=rollout["watch"], errors=rollout["errors"], slowdown=rollout["slowdown"])
-    kept = {key: rollout[key] for key in ("between", "lock_timeout")} | {"confirm": rollout["confirm"] if pushed else 0}
+    kept = {key: rollout[key] for key in ("unreachable", "between", "lock_timeout")}
+    kept["confirm"] = rollout["confirm"] if pushed else 0
     return Rollout(canary=tuple(canary), wave=waves.size(len(hosts), wave), watch=watch, **kept)
 
 

@@ -200,8 +200,13 @@ class Watch:
 
 @dataclasses.dataclass(frozen=True)
 class Rollout:
-    """Which hosts take a new release first, and how many at once then; the last three are seconds."""
+    """
+    Which hosts take a new release first, and how many at once then; the last three are seconds.
 
+    ``unreachable`` is what a deploy does about a host that does not answer: ``fail`` or ``skip``.
+    """
+
+    unreachable: str
     canary: tuple
     wave: int
     watch: Watch
@@ -312,7 +317,8 @@ class Fleet:
     All hosts and all apps.
 
     ``released`` is true where the pillar says what is deployed (key ``releases``), ``only`` names the one app that a
-    deploy is about (empty: no deploy, or every app), ``rollouts`` the releases that are being brought to hosts by app.
+    deploy is about (empty: no deploy, or every app), ``rollouts`` the releases that are being brought to hosts by app,
+    ``skipped`` the hosts that missed the one that is deployed.
     """
 
     hosts: tuple
@@ -320,6 +326,7 @@ class Fleet:
     released: bool
     only: str = ""
     rollouts: Mapping = dataclasses.field(default_factory=dict)
+    skipped: Mapping = dataclasses.field(default_factory=dict)
 
     @property
     def left_alone(self):
@@ -342,6 +349,10 @@ class Fleet:
         """Return the apps that visitors reach on the host called ``name``: as ``apps_on``, on a balancer all."""
         everywhere = "balancer" in self.host(name).roles
         return tuple(app for app in self.apps if self.only in ("", app.name) and (everywhere or name in app.hosts))
+
+    def balancers_of(self, name):
+        """Return the hosts that spread the requests of the app called ``name``: not those on which it runs itself."""
+        return tuple(host for host in self.with_role("balancer") if host.name not in self.app(name).hosts)
 
     def databases_on(self, name):
         """Return the databases that the host called ``name`` serves."""

@@ -178,6 +178,13 @@ HEALTH = (
 
 ROLLOUT = (
     Key(
+        "unreachable",
+        choice("fail", "skip", fix="write fail or skip"),
+        "fail",
+        "What a deploy or rollback does about an app host that does not answer: `fail`, or `skip`, go on without it; it"
+        " gets no traffic from the balancers until it has the release, see [deploy.md](deploy.md#hosts-that-are-off).",
+    ),
+    Key(
         "canary",
         either(number("number", 1, 10000), listing(HOST_NAME, least=1)),
         1,
@@ -572,6 +579,13 @@ PILLAR = (
         {},
         "The releases that deploys are bringing to hosts at this moment, as the master's ledger gives them: a highstate"
         " leaves those apps alone.",
+    ),
+    Key(
+        "skipped",
+        mapping(APP_NAME, listing(HOST_NAME), "mapping of apps"),
+        {},
+        "The hosts that missed what is deployed because they did not answer then, as the master's ledger gives them:"
+        " balancers send them nothing.",
     ),
     Key(
         "only",

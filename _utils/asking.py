@@ -36,6 +36,12 @@ def ask(opts, hosts, function, /, *args, **kwargs):
     return returned, problems
 
 
+def silent(opts, hosts):
+    """Those of the hosts that do not answer."""
+    _, problems = ask(opts, hosts, "test.ping")
+    return [host for host in hosts if problems.get(host) == SILENT]
+
+
 def ask_one(opts, host, function, /, **kwargs):
     """What a host returns. Raises CommandExecutionError, with its name, where it does not, or the function failed."""
     returned, problems = ask(opts, [host], function, **kwargs)

@@ -2,10 +2,14 @@
 The ledger of an app, a JSON file on the master: what is deployed, what is being deployed, and what was tried before.
 
     {"deployed":    {"id": ..., "commit": ..., "revision": ...}            {} before a first deploy
-     "in_progress": {"token": ..., "who": ..., "started": ..., "release": {...}, "before": {host: {"slot", "release"}}}
+     "in_progress": {"token": ..., "who": ..., "started": ..., "release": {...}, "before": {host: {"slot", "release"}},
+                     "skipped": [host, ...]}
+     "skipped":     {host: since}
      "history":     [{"id", "commit", "revision", "who", "started", "finished", "result", "reason", "phases",
-                      "applied", "unsafe"}, ...]}
+                      "applied", "unsafe", "skipped"}, ...]}
 
+``skipped`` are the app's hosts that missed what is deployed, each since the first deploy that it missed; in an entry
+those that its deploy went on without, absent where it had all.
 ``before`` is what a failed deploy goes back to, ``applied`` are the migrations that ran, ``unsafe`` those of them with
 which an older release may fail, ``{migration: [reason, ...]}``; it is absent where nobody examined them. ``result`` is
 one of the three words below. Only the one who holds the app's lock writes.
@@ -33,7 +37,9 @@ DEPLOYED, ROLLED_BACK, FAILED = "deployed", "rolled back", "failed"
 
 NOT_EXAMINED = "it was not examined"
 
-EMPTY = {"deployed": {}, "in_progress": {}, "history": []}
+EMPTY = {"deployed": {}, "in_progress": {}, "skipped": {}, "history": []}
+# Ledgers of before there was this key are right without it.
+LATER = {"skipped"}
 
 
 def folder(opts):
@@ -59,6 +65,11 @@ def deployed(folder):
     return {app: ledger["deployed"] for app, ledger in ledgers(folder).items() if ledger["deployed"]}
 
 
+def skipped(folder):
+    """``{app: {host: since}}`` of every app with hosts that missed what is deployed."""
+    return {app: ledger["skipped"] for app, ledger in ledgers(folder).items() if ledger["skipped"]}
+
+
 def ledgers(folder):
     """``{app: ledger}`` of every app that has one. Raises CommandExecutionError if one cannot be read."""
     return {file.stem: _load(file, EMPTY) for file in sorted(Path(folder).glob("*.json"))}
@@ -69,7 +80,7 @@ def begin(folder, app, attempt):
     Note that a deploy has begun. One that never ended (its process was killed) goes into the history as failed.
 
     attempt
-        ``token``, ``who``, ``started``, ``release`` and ``before``, as above.
+        ``token``, ``who``, ``started``, ``release``, ``before`` and ``skipped``, as above.
     """
     ledger = read(folder, app)
     abandoned = ledger["in_progress"]
@@ -121,7 +132,9 @@ def succeed(folder, app, phases, applied=(), result=DEPLOYED, unsafe=None):
     ledger = read(folder, app)
     attempt = ledger["in_progress"]
     _append(ledger, _entry(attempt, result, "", phases, applied, unsafe))
-    _write(folder, app, ledger | {"deployed": attempt["release"], "in_progress": {}})
+    # Who was behind before is so until somebody says that it has caught up.
+    skipped = dict.fromkeys(attempt.get("skipped", ()), attempt["started"]) | ledger["skipped"]
+    _write(folder, app, ledger | {"deployed": attempt["release"], "in_progress": {}, "skipped": skipped})
 
 
 def fail(folder, app, reason, phases, applied=(), unsafe=None):
@@ -134,6 +147,13 @@ def fail(folder, app, reason, phases, applied=(), unsafe=None):
 def forget(folder, app):
     """The deploy in progress found nothing to do, and leaves no trace."""
     _write(folder, app, read(folder, app) | {"in_progress": {}})
+
+
+def caught_up(folder, app, hosts):
+    """These hosts have what is deployed, or are none of the app's any more."""
+    ledger = read(folder, app)
+    skipped = {host: since for host, since in ledger["skipped"].items() if host not in hosts}
+    _write(folder, app, ledger | {"skipped": skipped})
 
 
 def path(folder, app, ending):
@@ -185,7 +205,7 @@ def _load(file, empty):
 
 
 def _ledger(data):
-    if not isinstance(data, dict) or set(data) != set(EMPTY):
+    if not isinstance(data, dict) or set(data) | LATER != set(EMPTY):
         raise ValueError(f"it does not hold {', '.join(EMPTY)}")
     return data
 
@@ -211,7 +231,8 @@ def _unsafe(entry):
 
 
 def _entry(attempt, result, reason, phases, applied, unsafe=None):
-    examined = {} if unsafe is None else {"unsafe": {name: unsafe[name] for name in applied if name in unsafe}}
+    more = {} if unsafe is None else {"unsafe": {name: unsafe[name] for name in applied if name in unsafe}}
+    more |= {"skipped": attempt["skipped"]} if attempt.get("skipped") else {}
     return {
         **attempt["release"],
         "who": attempt["who"],
@@ -221,5 +242,5 @@ def _entry(attempt, result, reason, phases, applied, unsafe=None):
         "reason": reason,
         "phases": phases,
         "applied": list(applied),
-        **examined,
+        **more,
     }

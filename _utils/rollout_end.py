@@ -38,6 +38,7 @@ class Ending:
         entry = self._newest()
         if not held or not entry or (entry == before and not steps.changes(self.running, "record")):
             return told
+        told += [f"{host} was skipped: {asking.SILENT}" for host in entry.get("skipped", ())]
         failure = steps.failed(self.running)
         reason = steps.sentence(failure) if failure else ""
         return [*told, *notices.send(self.opts, notices.notice(self.app, entry, self.hosts, told, reason))]

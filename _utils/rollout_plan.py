@@ -22,21 +22,22 @@ CLOSED = "0.1 to 0.3 s"
 ROLES = ("database", "app", "balancer")
 
 
-def plan(app, release, result, back, holders):
+def plan(app, release, result, known):
     """
     The steps that bring a release to the hosts of an app.
 
     result
         What the ledger calls it once it has ended well.
-    back
-        The release, in a list, that a rollback would go back to; empty if there is none, None if this is a rollback.
-    holders
-        Who has port 80, by host: ``nginx``, ``apache`` or nobody.
+    known
+        ``skipped``: the app's hosts that do not answer and are no longer among its ``hosts``; ``balancers``: the hosts
+        that spread its requests; ``holders``: who has port 80, by host: ``nginx``, ``apache`` or nobody; ``back``: the
+        release, in a list, that a rollback would go back to; empty if there is none, None if this is a rollback.
     """
     spec = app_spec.plain(app_spec.with_release(app, **release))
     rollout = spec["rollout"]
     groups = waves.waves(spec["hosts"], rollout["canary"], rollout["wave"])
-    activations, closures = _steps(groups, rollout["between"]), _few(_closures([app], holders))
+    activations = _steps(groups, rollout["between"])
+    told = _skips(known["skipped"]) | _few(_closures([app], known["holders"]))
     databases = [{"name": database["name"], "host": database["host"]} for database in spec["databases"]]
     order = f"{app.name} {ledger_file.title(release)}: {waves.order(groups, rollout['between'])}"
     return {
@@ -47,6 +48,8 @@ def plan(app, release, result, back, holders):
         "result": result,
         "pillar": {"releases": {app.name: release}, "only": app.name},
         "hosts": spec["hosts"],
+        "skipped": known["skipped"],
+        "balancers": known["balancers"],
         "first": spec["hosts"][0],
         "others": [database["host"] for database in databases],
         "databases": databases,
@@ -55,8 +58,8 @@ def plan(app, release, result, back, holders):
         "examine": [],
         "allow_unsafe": False,
         "lock_seconds": _lock_seconds(spec, len(groups)),
-        "summary": "\n".join([order, *closures.values()]),
-        "look": _look(spec, result, databases, back, activations, closures),
+        "summary": "\n".join([order, *_lines(told)]),
+        "look": _look(spec, result, databases, known["back"], activations, told),
         **activations,
     }
 
@@ -64,7 +67,7 @@ def plan(app, release, result, back, holders):
 def no_plan(error):
     """The keys of ``plan`` without anything to do: ``problems`` holds the sentences of an error."""
     nothing = dict.fromkeys(("app", "first", "summary", "lock_seconds", "result"), "")
-    lists = {key: [] for key in ("apps", "hosts", "others", "databases", "examine")}
+    lists = {key: [] for key in ("apps", "hosts", "skipped", "balancers", "others", "databases", "examine")}
     release = {"id": "", "commit": "", "revision": ""}
     problems = str(error).splitlines()
     empty = {key: {} for key in ("pillar", "questions", "look")} | {"release": release, "allow_unsafe": False}
@@ -78,7 +81,7 @@ def provisioning(fleet, holders):
     order = waves.order([group["hosts"] for group in groups])
     return {
         "problems": [],
-        "summary": "\n".join([order, *_few(closures).values()]),
+        "summary": "\n".join([order, *_lines(_few(closures))]),
         "apps": [app.name for app in fleet.apps],
         "hosts": [host for group in groups for host in group["hosts"]],
         "groups": groups,
@@ -124,11 +127,11 @@ def _steps(groups, between=0):
     return {"waves": steps, "activated": last}
 
 
-def _look(spec, result, databases, back, steps, closures):
+def _look(spec, result, databases, back, steps, more):
     """What ``outlook`` needs to tell what would happen: whom to ask what, and what is known without asking."""
     word = "rollback" if result == ledger_file.ROLLED_BACK else "deploy"
     told = {word: f"{spec['name']} {ledger_file.title(spec['releases'][0])}"}
-    told |= waves.words(steps["waves"]) | {host: text.partition(": ")[2] for host, text in closures.items()}
+    told |= waves.words(steps["waves"]) | more
     return {
         "host": spec["hosts"][0],
         "questions": _preview(spec),
@@ -193,20 +196,30 @@ def _lock_seconds(spec, count):
 
 
 def _closures(apps, holders):
-    """``{host: sentence}`` of those whose port 80 another web server takes over: for a moment nobody has it."""
+    """``{host: words}`` of those whose port 80 another web server takes over: for a moment nobody has it."""
     wanted = {host: app.web.front for app in apps for host in app.hosts}
     return {
-        host: f"{host}: {front} takes port 80 over from {holders[host]}: new connections are refused for {CLOSED}"
+        host: f"{front} takes port 80 over from {holders[host]}: new connections are refused for {CLOSED}"
         for host, front in wanted.items()
         if holders.get(host) in FRONTS and holders[host] != front
     }
 
 
-def _few(closures):
+def _skips(hosts):
+    """What is said of the hosts that a rollout goes on without."""
+    verb = "does" if len(hosts) == 1 else "do"
+    return {"skipped": f"{waves.named(hosts)} {verb} not answer"} if hosts else {}
+
+
+def _few(told):
     """The same of some hosts and the number of the others, where there are many."""
-    shown = dict(list(closures.items())[: waves.LISTED])
-    left = len(closures) - len(shown)
-    return shown | {"...": f"...: {left} more hosts likewise"} if left else shown
+    shown = dict(list(told.items())[: waves.LISTED])
+    left = len(told) - len(shown)
+    return shown | {"...": f"{left} more hosts likewise"} if left else shown
+
+
+def _lines(told):
+    return [f"{label}: {words}" for label, words in told.items()]
 
 
 def _groups(fleet, closures):

@@ -17,6 +17,14 @@ def first(hosts, canary):
     return [host for host in hosts if host in named]
 
 
+def stand_ins(canary, hosts):
+    """As many of ``hosts`` as ``canary`` names, those that it names before all others; in the order of ``hosts``."""
+    named = [host for host in hosts if host in canary]
+    others = [host for host in hosts if host not in canary]
+    chosen = {*named, *others[: len(canary) - len(named)]}
+    return [host for host in hosts if host in chosen]
+
+
 def size(count, wave):
     """
     How many hosts a wave has.

@@ -174,6 +174,25 @@ class Fleet:
             file.write_text(before)
 
     @contextlib.contextmanager
+    def inventory(self, text):
+        """The hosts with another inventory, for as long as the block runs."""
+        file = Path(self.master.config["pillar_roots"]["base"][-1], "hosts.yaml")
+        file.write_text(text)
+        try:
+            yield
+        finally:
+            file.write_text(INVENTORY)
+
+    @contextlib.contextmanager
+    def off(self, host):
+        """A host that does not answer for as long as the block runs."""
+        self.minions[host].terminate()
+        try:
+            yield
+        finally:
+            self.minions[host].start()
+
+    @contextlib.contextmanager
     def configured(self, **options):
         """The master's configuration with more options, which ``salt-run`` reads each time."""
         file = Path(self.master.config_dir, "master.d/more.conf")

@@ -176,11 +176,8 @@ def test_a_deploy_that_was_killed_is_healed_by_the_next_once_its_lock_is_release
 
 
 def test_a_host_that_does_not_answer_stops_the_deploy_before_anything_is_touched(fleet):
-    fleet.minions["web2"].terminate()
-    try:
+    with fleet.off("web2"):
         done = fleet.deploy("two")
-    finally:
-        fleet.minions["web2"].start()
     assert done.returncode == 1
     assert "web2: it does not answer" in comment(done)
     assert fleet.log(*QUESTIONS) == []
@@ -242,6 +239,9 @@ def test_the_plan_is_text_unless_another_output_is_asked_for(waiting):
     ]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
     assert "activate-1: web1\nwait-1: 1 s\nactivate-2: web2\nmigrations: none\n" in done.stdout
+    foretold = waiting.shown("rollout.deploy", "shop", "two", "test=True")
+    assert (foretold.stdout, foretold.returncode) == (done.stdout, 0)
+    assert waiting.log(*QUESTIONS) == []
 
 
 def test_the_plan_of_a_release_that_cannot_be_made_ready_names_the_problem_and_fails(fleet):

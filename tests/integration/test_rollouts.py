@@ -171,11 +171,8 @@ def test_a_mistake_in_the_words_for_maintenance_is_told_before_anything_is_touch
 
 
 def test_a_host_that_does_not_answer_is_named_and_the_others_are_closed(fleet):
-    fleet.minions["web2"].terminate()
-    try:
+    with fleet.off("web2"):
         done = fleet.maintain(True)
-    finally:
-        fleet.minions["web2"].start()
     assert done.returncode == 1
     assert comment(done).endswith("web2 failed at the step visitors: it did not answer")
     assert fleet.log() == ["maintenance-on web1"]

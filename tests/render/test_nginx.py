@@ -15,10 +15,10 @@ needs_nginx = pytest.mark.skipif(not shutil.which("nginx"), reason="nginx is not
 
 @pytest.fixture
 def nginx(tmp_path, call, certificates):
-    """``nginx(inventory, host)``: a folder like /etc/nginx of that host."""
+    """``nginx(inventory, host, ...)``: a folder like /etc/nginx of that host, with more keys in its pillar."""
 
-    def render(name, host):
-        pillar = inventory(INVENTORIES / f"{name}.yaml")
+    def render(name, host, **more):
+        pillar = inventory(INVENTORIES / f"{name}.yaml") | more
         etc = tmp_path / "nginx"
         (etc / "sites").mkdir(parents=True)
         (etc / "mime.types").write_text("types { text/css css; }\n", encoding="utf-8")
@@ -102,6 +102,18 @@ def test_a_balancer_spreads_over_every_host_of_an_app(nginx):
     text = (nginx("lab", "lb1") / "sites/shop.conf").read_text(encoding="utf-8")
     assert "server 10.213.7.11:80 " in text
     assert "server 10.213.7.12:80 " in text
+
+
+@pytest.mark.parametrize("skipped", [["web2"], ["web1", "web2"]])
+def test_a_balancer_sends_nothing_to_a_host_that_missed_what_is_deployed(nginx, skipped):
+    etc = nginx("lab", "lb1", skipped={"shop": skipped})
+    text = (etc / "sites/shop.conf").read_text(encoding="utf-8")
+    servers = dict(line.strip().rstrip(";").split(" ", 2)[1:] for line in text.splitlines() if " server 10." in line)
+    used, down = "max_fails=2 fail_timeout=10s", "down"
+    assert servers == {"10.213.7.11:80": down if "web1" in skipped else used, "10.213.7.12:80": down}
+    if shutil.which("nginx"):
+        result = check(etc, "nginx.conf", (etc / "nginx.conf").read_text(encoding="utf-8"))
+        assert result.returncode == 0, result.stderr
 
 
 def test_an_app_host_believes_its_balancers_and_itself(nginx):

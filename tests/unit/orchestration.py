@@ -59,14 +59,14 @@ def on_hosts(**comments):
     return {"out": "highstate", "ret": {host: step(0, "shop-web", False, {}, why) for host, why in comments.items()}}
 
 
-def in_progress(module, before):
+def in_progress(module, before, **more):
     lock_file.acquire(module.folder, "shop", "1", "ann", "deploy v1", 60)
-    attempt = {"token": "1", "who": "ann", "started": ledger_file.now(), "release": V1, "before": before}
+    attempt = {"token": "1", "who": "ann", "started": ledger_file.now(), "release": V1, "before": before, **more}
     ledger_file.begin(module.folder, "shop", attempt)
 
 
-def deployed(module, release=V1):
-    in_progress(module, {})
+def deployed(module, release=V1, **more):
+    in_progress(module, {}, **more)
     ledger_file.succeed(module.folder, "shop", {})
     assert ledger_file.read(module.folder, "shop")["deployed"] == release
 

@@ -52,6 +52,11 @@ def test_three_keys_are_enough():
     assert (app.hosts, app.database.host, app.keep) == (("web1", "web2"), "db1", 5)
 
 
+def test_an_app_without_a_host_that_is_off_has_another_canary():
+    app = app_spec.without(completed(), ["web1"])
+    assert (app.hosts, app.rollout.canary) == (("web2",), ("web2",))
+
+
 def test_a_name_with_a_hyphen_makes_a_python_module_and_a_database_without():
     app = completed(name="web-log")
     assert (app.settings, app.wsgi) == ("web_log.settings", "web_log.wsgi:application")

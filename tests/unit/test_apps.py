@@ -111,6 +111,14 @@ def test_sites_are_on_balancers_only(apps):
     assert apps("web1").sites() == []
 
 
+def test_a_host_that_missed_what_is_deployed_is_no_upstream(apps):
+    module = apps("lb1")
+    module.__pillar__ = {**module.__pillar__, "skipped": {"shop": ["web2", "gone"]}}
+    [site] = module.sites()
+    assert site["upstreams"] == [{"host": "web1", "address": "10.213.7.11"}]
+    assert site["skipped"] == [{"host": "web2", "address": "10.213.7.12"}]
+
+
 def test_a_site_of_an_app_that_runs_on_the_balancer_itself_is_not_balanced(apps):
     assert apps("server1", "one").sites() == []
 

@@ -12,18 +12,18 @@ V3 = {"id": "3a2b3c4d5e6f", "commit": "3a2b3c4d5e6f" + "0" * 28, "revision": "v3
 V2 = {"id": "2a2b3c4d5e6f", "commit": "2a2b3c4d5e6f" + "0" * 28, "revision": "v2"}
 
 
-def attempt(release, token="1"):
+def attempt(release, token="1", **more):
     before = {"web1": {"slot": "blue", "release": ""}}
-    return {"token": token, "who": "ann", "started": ledger_file.now(), "release": release, "before": before}
+    return {"token": token, "who": "ann", "started": ledger_file.now(), "release": release, "before": before, **more}
 
 
-def deploy(folder, release, applied=(), result="deployed", unsafe=None):
-    ledger_file.begin(folder, "shop", attempt(release))
+def deploy(folder, release, applied=(), result="deployed", unsafe=None, **more):
+    ledger_file.begin(folder, "shop", attempt(release, **more))
     ledger_file.succeed(folder, "shop", {"stage": 1.5}, applied, result, unsafe)
 
 
 def test_before_a_first_deploy_nothing_is_deployed(tmp_path):
-    assert ledger_file.read(tmp_path, "shop") == {"deployed": {}, "in_progress": {}, "history": []}
+    assert ledger_file.read(tmp_path, "shop") == {"deployed": {}, "in_progress": {}, "skipped": {}, "history": []}
     assert ledger_file.deployed(tmp_path / "missing") == {}
 
 
@@ -51,6 +51,50 @@ def test_a_deploy_that_fails_leaves_deployed_what_was(tmp_path):
     assert ledger["deployed"] == V1
     assert ledger["in_progress"] == {}
     assert (ledger["history"][-1]["result"], ledger["history"][-1]["reason"]) == ("failed", "web2 failed")
+
+
+def test_the_ledger_knows_since_when_a_host_is_behind_and_each_entry_who_was_skipped(tmp_path):
+    deploy(tmp_path, V1, skipped=["web2", "web3"], started="2026-11-25T12:00:00+00:00")
+    deploy(tmp_path, V2, skipped=["web3", "web4"], started="2026-11-25T13:00:00+00:00")
+    assert ledger_file.skipped(tmp_path) == {
+        "shop": {
+            "web2": "2026-11-25T12:00:00+00:00",
+            "web3": "2026-11-25T12:00:00+00:00",
+            "web4": "2026-11-25T13:00:00+00:00",
+        }
+    }
+    first, second = ledger_file.read(tmp_path, "shop")["history"]
+    assert (first["skipped"], second["skipped"]) == (["web2", "web3"], ["web3", "web4"])
+
+
+def test_the_entry_of_a_deploy_with_all_hosts_names_nobody(tmp_path):
+    deploy(tmp_path, V1, skipped=[])
+    assert ledger_file.skipped(tmp_path) == {}
+    assert "skipped" not in ledger_file.read(tmp_path, "shop")["history"][-1]
+
+
+def test_a_deploy_that_fails_leaves_behind_who_was(tmp_path):
+    deploy(tmp_path, V1, skipped=["web3"])
+    before = ledger_file.skipped(tmp_path)
+    ledger_file.begin(tmp_path, "shop", attempt(V2, skipped=["web2"]))
+    ledger_file.fail(tmp_path, "shop", "web1 failed", {})
+    assert ledger_file.skipped(tmp_path) == before
+
+
+def test_hosts_that_have_caught_up_are_behind_no_more(tmp_path):
+    deploy(tmp_path, V1, skipped=["web2", "web3"])
+    ledger_file.caught_up(tmp_path, "shop", ["web2"])
+    assert list(ledger_file.skipped(tmp_path)["shop"]) == ["web3"]
+
+
+def test_a_ledger_of_before_hosts_could_be_skipped_is_read(tmp_path):
+    deploy(tmp_path, V1)
+    old = json.loads((tmp_path / "shop.json").read_text())
+    del old["skipped"]
+    (tmp_path / "shop.json").write_text(json.dumps(old))
+    assert ledger_file.read(tmp_path, "shop") == {**old, "skipped": {}}
+    deploy(tmp_path, V2)
+    assert ledger_file.deployed(tmp_path) == {"shop": V2}
 
 
 def test_a_deploy_that_never_ended_is_in_the_history_as_failed(tmp_path):
@@ -98,9 +142,13 @@ def test_the_file_is_not_for_everybody(tmp_path):
 
 def test_the_pillar_always_says_what_is_released(load, tmp_path):
     module = load("_pillar/ledger.py", slipway_dir=str(tmp_path))
-    assert module.ext_pillar("web1", {}, {}) == {"releases": {}, "rollouts": {}}
-    deploy(tmp_path, V1)
-    assert module.ext_pillar("web1", {}, {}) == {"releases": {"shop": V1}, "rollouts": {}}
+    assert module.ext_pillar("web1", {}, {}) == {"releases": {}, "rollouts": {}, "skipped": {}}
+    deploy(tmp_path, V1, skipped=["web3"])
+    assert module.ext_pillar("web1", {}, {}) == {
+        "releases": {"shop": V1},
+        "rollouts": {},
+        "skipped": {"shop": ["web3"]},
+    }
 
 
 def test_the_runner_shows_the_ledger(load, tmp_path):

@@ -33,6 +33,18 @@ def test_what_each_host_serves_is_noted_before_anything_changes(preflight):
     assert ledger_file.read(module.folder, "shop")["in_progress"]["before"] == {"web1": BLUE}
 
 
+def test_the_hosts_that_a_deploy_goes_on_without_are_noted_and_not_asked(preflight):
+    report = {"time": 0, "problems": [], "serving": BLUE}
+    hosts = Hosts(preflight_modules=empty_digest, preflight_report=report)
+    module = preflight(hosts)
+    module.CLOCK_SKEW = float("inf")
+    ret = module.ready("preflight", "shop", ["web1"], ["db1"], V1, skipped=["web2"])
+    assert (ret["result"], ret["changes"]) == (True, {})
+    attempt = ledger_file.read(module.folder, "shop")["in_progress"]
+    assert (list(attempt["before"]), attempt["skipped"]) == (["web1"], ["web2"])
+    assert not any("web2" in asked[1] for asked in hosts.asked)
+
+
 def test_hosts_with_other_modules_are_synced(preflight):
     synced = []
     hosts = Hosts(

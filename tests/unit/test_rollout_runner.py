@@ -2,12 +2,15 @@
 
 import time
 from inspect import signature
+from pathlib import Path
 from unittest.mock import create_autospec
 
 import pytest
+import yaml
 from salt.exceptions import CommandExecutionError
 
 import asking
+import catching_up
 import ledger_file
 
 ADDRESS = "10.0.0."
@@ -32,7 +35,8 @@ FOUND = {
 def plan(load, monkeypatch, tmp_path):
     def make(hosts, answer=None, app="shop", revision="v2", holders=None, people=False, preview=None, out="", **keys):
         module = load("_runners/rollout.py", slipway_dir=str(tmp_path), conf_file="/etc/salt/master", output=out)
-        allow_unsafe = keys.pop("allow_unsafe", "")
+        allow_unsafe, silent = keys.pop("allow_unsafe", ""), keys.pop("silent", ())
+        first = next(host for host in hosts if host not in silent)
         monkeypatch.setattr(asking, "BRIEFLY", 0.1)
         addressed = enumerate(hosts.items(), 10)
         inventory = {name: {"address": f"{ADDRESS}{number}", "roles": roles} for number, (name, roles) in addressed}
@@ -55,15 +59,18 @@ def plan(load, monkeypatch, tmp_path):
                 return {host: {"ret": holder} for host, holder in (holders or {}).items()}
 
             def cmd_iter(self, tgt, fun, arg, tgt_type, kwarg, expect_minions):
-                assert (tgt, arg, tgt_type, expect_minions) == (["web1"], [], "list", True)
+                assert (arg, tgt_type, expect_minions) == ([], "list", True)
                 make.asked.append(fun)
+                if fun == "test.ping":
+                    return [{host: {"failed": True} if host in silent else {"ret": True, "retcode": 0}} for host in tgt]
+                assert tgt == [first]
                 if fun == "releases.preview":
                     kwarg["django"]["variables"]["SECRETS_FILE"]
                     del kwarg["django"]
                     signature(load("_modules/releases.py").preview).bind(**kwarg, django={})
-                    return [{"web1": preview or {"ret": FOUND, "retcode": 0}}]
+                    return [{first: preview or {"ret": FOUND, "retcode": 0}}]
                 assert (fun, kwarg["revision"]) == ("releases.resolve", revision or "v1")
-                return [{"web1": answer if answer != "silence" else {"failed": True}}]
+                return [{first: answer if answer != "silence" else {"failed": True}}]
 
         monkeypatch.setattr(asking.salt.client, "get_local_client", lambda conf_file: Client())
         make.module, make.asked = module, []
@@ -245,10 +252,68 @@ def test_a_preview_that_fails_is_a_problem_and_an_exit_code(plan):
     assert (data["problems"], data["retcode"]) == (["web1: no such package: djangoo"], 1)
 
 
+@pytest.mark.parametrize("answer", [None, {"ret": "ERROR: no such package: djangoo", "retcode": 1}])
+def test_in_test_mode_a_deploy_shows_its_plan_and_its_exit_code(plan, answer):
+    planned = plan(HOSTS, people=True, preview=answer)
+    assert plan.module.deploy("shop", "v2", test=True) == planned
+
+
+def test_in_test_mode_a_rollback_shows_what_it_would_do(runner, tmp_path, monkeypatch):
+    deploy_v2(tmp_path, [], {})
+    module = runner({"web1": {"ret": FOUND, "retcode": 0}})
+    module.__opts__["output"] = ""
+    assert module.rollback("shop", test=True)["data"]["rollback"] == f"shop v1 ({COMMIT[:12]})"
+    assert module.rollback("shop", to="v7", test=True)["data"]["retcode"] == 1
+
+
 def test_a_plan_of_what_cannot_be_resolved_asks_no_further(plan):
     shown = plan(HOSTS, "silence", people=True)["data"]
     assert shown == {"problem": "web1: it does not answer", "retcode": 1}
     assert plan.asked == ["releases.resolve"]
+
+
+SKIP = {"rollout": {"canary": 1, "wave": 1, "unreachable": "skip"}}
+
+
+def test_hosts_that_do_not_answer_are_skipped_and_the_next_one_goes_first(plan):
+    planned = plan(HOSTS, silent=["web1", "web3"], **SKIP)
+    assert (planned["hosts"], planned["skipped"], planned["first"]) == (["web2", "web4"], ["web1", "web3"], "web2")
+    assert [wave["hosts"] for wave in planned["waves"]] == [["web2"], ["web4"]]
+    assert (planned["examine"], planned["balancers"]) == (["web2"], ["lb1"])
+    assert planned["hooks"]["before_deploy"]["host"] == planned["look"]["host"] == "web2"
+    assert planned["summary"].splitlines()[1] == "skipped: web1 + web3 do not answer"
+
+
+def test_the_plan_for_people_names_the_hosts_that_are_skipped(plan):
+    assert plan(HOSTS, people=True, silent=["web1"], **SKIP)["data"]["skipped"] == "web1 does not answer"
+    assert plan(HOSTS, people=True, silent=["web1"], out="json", **SKIP)["data"]["skipped"] == ["web1"]
+
+
+def test_a_rollback_skips_hosts_too(plan, tmp_path):
+    for revision, id in (("v1", "1"), ("v2", "2")):
+        attempt = {"token": "1", "who": "ann", "started": "2026-11-25T12:00:00+00:00", "before": {}}
+        ledger_file.begin(tmp_path, "shop", {**attempt, "release": {"id": id * 12, "commit": id, "revision": revision}})
+        ledger_file.succeed(tmp_path, "shop", {})
+    plan(HOSTS, silent=["web1"], **SKIP)
+    back = plan.module.way_back("shop")
+    assert (back["problems"], back["hosts"], back["skipped"]) == ([], ["web2", "web3", "web4"], ["web1"])
+
+
+def test_where_no_host_of_the_app_answers_nothing_is_skipped(plan):
+    problems = plan(HOSTS, silent=["web1", "web2", "web3", "web4"], **SKIP)["problems"]
+    assert problems == ["shop: none of its hosts answers: web1, web2, web3, web4"]
+
+
+def test_the_host_of_the_database_is_not_skipped(plan):
+    hosts = {"web1": ["app"], "web2": ["app", "database"]}
+    planned = plan(hosts, silent=["web2"], **SKIP)
+    assert (planned["hosts"], planned["skipped"]) == (["web1", "web2"], [])
+
+
+def test_unless_the_pillar_says_skip_nobody_is_asked_who_is_there(plan):
+    planned = plan(HOSTS, silent=["web2"])
+    assert (planned["hosts"], planned["skipped"]) == (["web1", "web2", "web3", "web4"], [])
+    assert "test.ping" not in plan.asked
 
 
 def test_five_thousand_hosts_are_planned_in_a_moment_and_not_listed(plan, monkeypatch):
@@ -295,6 +360,7 @@ def runner(load, tmp_path, monkeypatch):
 
 def test_the_status_tells_what_each_host_serves_and_where_the_ledger_says_otherwise(runner):
     serving = {"slot": "blue", "since": "2026-11-25T12:00:05Z", "server": "gunicorn", "answer": "well"}
+    serving["maintenance"] = False
     answers = {
         "web1": {"ret": {**serving, "release": COMMIT[:12]}, "retcode": 0},
         "web2": {"ret": {**serving, "release": "0" * 12}, "retcode": 0},
@@ -304,6 +370,60 @@ def test_the_status_tells_what_each_host_serves_and_where_the_ledger_says_otherw
     assert (two["host"], two["drift"]) == ("web2", f"the ledger has {COMMIT[:12]}")
     assert (three["host"], three["answer"], three["release"]) == ("web3", "it does not answer", "")
     assert set(one) == set(two) == set(three)
+
+
+SERVING = {"slot": "blue", "since": "", "server": "gunicorn", "answer": "well", "maintenance": False}
+
+
+def test_the_status_says_who_keeps_visitors_out_and_others_from_deploying(runner, monkeypatch):
+    serving = {**SERVING, "release": COMMIT[:12], "maintenance": True}
+    rollout = runner({"web1": {"ret": serving, "retcode": 0}})
+    monkeypatch.setattr(ledger_file, "who", lambda: "ann")
+    rollout.lock("shop", "the database moves")
+    one, two, _ = rollout.status()["data"]
+    assert (one["answer"], one["lock"]) == ("well, visitors get the maintenance page", "ann")
+    assert (two["answer"], two["lock"]) == ("it does not answer", "ann")
+
+
+def test_the_status_and_the_history_name_who_was_skipped(runner, tmp_path):
+    skip(tmp_path, "web2", "web3")
+    serving = {**SERVING, "release": COMMIT[:12]}
+    answers = {"web1": {**serving, "release": "0" * 12}, "web2": serving}
+    rollout = runner({host: {"ret": answer, "retcode": 0} for host, answer in answers.items()})
+    one, two, three = rollout.status()["data"]
+    since = "skipped since 2026-11-25T13:00:00+00:00"
+    assert (one["drift"], three["drift"]) == ("", since)
+    assert two["drift"] == f"the ledger has {'0' * 12}, {since}"
+    assert rollout.history("shop")["data"][0]["reason"] == "without web2 + web3"
+
+
+def test_the_master_has_hosts_catch_up_by_itself(runner):
+    configuration = yaml.safe_load((Path(__file__).parents[2] / "conf/master.conf").read_text(encoding="utf-8"))
+    [job] = configuration["schedule"].values()
+    module, function = job["function"].split(".")
+    assert module == "rollout"
+    signature(getattr(runner({}), function)).bind()
+
+
+def test_where_nobody_is_behind_only_ledgers_are_read(runner):
+    rollout = runner({})
+    rollout.__salt__ = {}
+    assert rollout.catch_up()["data"] == {"hosts": [], "reason": "", "retcode": 0}
+
+
+@pytest.mark.parametrize(
+    ("problem", "shown", "retcode"),
+    [
+        ("", "takes traffic again", 0),
+        ("it does not answer", "it does not answer", 0),
+        ("shop-release: no room\nmore", "shop-release: no room", 1),
+    ],
+)
+def test_a_table_says_what_came_of_the_hosts_that_were_behind(runner, tmp_path, monkeypatch, problem, shown, retcode):
+    skip(tmp_path, "web2")
+    monkeypatch.setattr(catching_up.CatchUp, "run", lambda self: {"web2": problem})
+    data = runner({}).catch_up()["data"]
+    assert data == {"hosts": [{"host": "web2", "app": "shop", "result": shown}], "reason": "", "retcode": retcode}
 
 
 def test_the_history_begins_with_what_was_tried_last(runner, tmp_path):
@@ -331,8 +451,13 @@ def test_an_app_that_is_not_there_is_not_locked(runner):
         runner({}).lock("shpo", "")
 
 
-def deploy_v2(folder, applied, unsafe):
-    attempt = {"token": "2", "who": "bob", "started": "2026-11-25T13:00:00+00:00", "before": {}}
+def skip(folder, *hosts):
+    """A deploy of v2 that went on without some hosts."""
+    deploy_v2(folder, [], {}, skipped=list(hosts))
+
+
+def deploy_v2(folder, applied, unsafe, **more):
+    attempt = {"token": "2", "who": "bob", "started": "2026-11-25T13:00:00+00:00", "before": {}, **more}
     release = {"id": "0" * 12, "commit": "0" * 40, "revision": "v2"}
     ledger_file.begin(folder, "shop", attempt | {"release": release})
     ledger_file.succeed(folder, "shop", {}, applied, unsafe=unsafe)

@@ -103,6 +103,7 @@ def test_the_ledger_notes_which_of_the_migrations_that_ran_were_unsafe(rollout, 
     assert (entry["applied"], entry["unsafe"]) == (["shop.0002", "shop.0004"], {"shop.0002": UNSAFE["shop.0002"]})
 
 
+STAGED = {"out": "highstate", "ret": {"web1": {}}}
 BUSY_HOST = ['The function "state.apply" is running as PID 4711 and was started at 2026, Nov 25 with jid 2026']
 
 
@@ -248,6 +249,68 @@ def test_test_mode_says_that_a_release_would_be_recorded(rollout):
     module = rollout(test=True)
     ret = module.recorded("record", "shop", ["web1"], V1)
     assert (ret["result"], ret["changes"]) == (None, {"deployed": {"old": {}, "new": V1}})
+
+
+def behind(module, *hosts):
+    """A module of which the ledger says that v1 is deployed and these hosts missed it; another deploy has begun."""
+    deployed(module, skipped=list(hosts))
+    lock_file.release(module.folder, "shop")
+    return module
+
+
+@pytest.mark.parametrize(("test", "result"), [(True, None), (False, True)])
+def test_who_missed_a_release_is_recorded(rollout, test, result):
+    module = behind(rollout(Hosts(slots_settle=None), step(1, "stage", changes=STAGED), test=test), "web2")
+    in_progress(module, {"web1": BLUE}, skipped=["web2", "web3"])
+    ret = module.recorded("record", "shop", ["web1"], V1, ["web2", "web3"])
+    assert (ret["result"], ret["changes"]["skipped"]) == (result, ["web3"])
+    assert set(ledger_file.skipped(module.folder)["shop"]) == ({"web2"} if test else {"web2", "web3"})
+
+
+@pytest.mark.parametrize("test", [True, False])
+def test_a_host_that_is_off_and_missed_nothing_is_not_behind(rollout, test):
+    module = behind(rollout(test=test))
+    in_progress(module, {"web1": BLUE}, skipped=["web2"])
+    ret = module.recorded("record", "shop", ["web1"], V1, ["web2"])
+    assert (ret["result"], ret["changes"]) == (True, {})
+    assert ledger_file.skipped(module.folder) == {}
+
+
+@pytest.mark.parametrize(("test", "result"), [(True, None), (False, True)])
+def test_balancers_learn_who_takes_traffic_and_then_the_ledger_who_is_behind_no_more(rollout, test, result):
+    client = Client({"lb1": states(result, configured="nginx")})
+    module = behind(rollout(client, test=test), "web2", "web3")
+    ret = module.balanced("balance", "shop", ["lb1"], ["web3"])
+    assert (ret["result"], ret["comment"]) == (result, "changed: lb1")
+    assert client.asked == [(["lb1"], ["balancer"], {"pillar": {"skipped": {"shop": ["web3"]}}, "test": test})]
+    assert list(ledger_file.skipped(module.folder)["shop"]) == (["web2", "web3"] if test else ["web3"])
+
+
+def test_where_a_balancer_fails_the_host_stays_behind(rollout):
+    module = behind(rollout(Client({})), "web2")
+    ret = module.balanced("balance", "shop", ["lb1"], [])
+    assert (ret["result"], ret["comment"]) == (False, "it failed on lb1")
+    assert list(ledger_file.skipped(module.folder)["shop"]) == ["web2"]
+
+
+def test_without_a_balancer_the_ledger_alone_learns_it(rollout):
+    module = behind(rollout(), "web2")
+    assert module.balanced("balance", "shop", [], [])["changes"] == {}
+    assert ledger_file.skipped(module.folder) == {}
+
+
+def test_no_balancer_is_asked_where_every_host_has_the_release(rollout):
+    hosts = Hosts()
+    ret = behind(rollout(hosts)).balanced("balance", "shop", ["lb1"], [])
+    assert (ret["result"], ret["changes"], hosts.asked) == (True, {}, [])
+
+
+def test_the_end_names_the_hosts_that_were_skipped(rollout, told):
+    module = rollout(running=step(1, "record", changes={"deployed": {}}))
+    deployed(module, skipped=["web2"])
+    ret = module.finished("finish", ["shop"], ["web1"])
+    assert (ret["result"], ret["comment"].splitlines()[0]) == (True, "web2 was skipped: it does not answer")
+    assert told[0]["told"] == ["web2 was skipped: it does not answer"]
 
 
 def test_of_many_hosts_with_one_failure_a_few_are_shown_and_all_are_named(rollout):

@@ -116,7 +116,9 @@ class App:
         self.systemd = Manager("systemd", load("_modules/systemd.py"))
         self.take = create_autospec(load("_modules/fronts.py").take)
         paths = {"current": self.current}
+        self.flag = folder / "on"
         spec = {"slots": self.slots, "paths": paths, "health": self.health, "web": {"server": "gunicorn"}}
+        spec["maintenance"] = {"flag": str(self.flag)}
         self.salt = {**self.supervisor.functions, **self.systemd.functions, "apps.spec": lambda name: spec}
         self.salt["fronts.take"] = self.take
         self.module = load("_modules/slots.py", salt=self.salt)
@@ -219,6 +221,13 @@ def test_the_status_says_how_the_site_answers_just_now(app, status, answer):
     app.release("r1", status)
     found = app.module.status("shop")
     assert (found["slot"], found["release"], found["server"], found["answer"]) == ("blue", "r1", "gunicorn", answer)
+
+
+def test_the_status_says_whether_visitors_are_kept_out(app):
+    app.activate("r1")
+    assert app.module.status("shop")["maintenance"] is False
+    app.flag.touch()
+    assert app.module.status("shop")["maintenance"] is True
 
 
 def test_a_release_that_has_the_traffic_costs_one_question_and_no_process(app):

@@ -19,6 +19,19 @@ def test_a_single_host_is_one_wave():
     assert waves.waves(names(1), canary=["web1"], size=1) == [["web1"]]
 
 
+@pytest.mark.parametrize(
+    ("canary", "there", "chosen"),
+    [
+        (["web1"], ["web2", "web3"], ["web2"]),
+        (["web1", "web2"], ["web2", "web3"], ["web2", "web3"]),
+        (["web3"], ["web1", "web3"], ["web3"]),
+        (["web1", "web2"], ["web3"], ["web3"]),
+    ],
+)
+def test_for_a_canary_that_is_off_another_host_goes_first(canary, there, chosen):
+    assert waves.stand_ins(canary, there) == chosen
+
+
 def test_without_a_canary_the_waves_begin_at_once():
     assert waves.waves(names(3), canary=[], size=2) == [["web1", "web2"], ["web3"]]
 

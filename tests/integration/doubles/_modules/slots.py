@@ -9,7 +9,7 @@ def serving(app):
 
 def status(app):
     """As the original."""
-    return {**serving(app), "since": "", "server": "gunicorn", "answer": "well"}
+    return {**serving(app), "since": "", "server": "gunicorn", "answer": "well", "maintenance": False}
 
 
 def settle(app):

@@ -1,0 +1,5 @@
+include:
+  - app.stage
+  - app.migrate
+  - app.activate
+  - app.retire

@@ -1,0 +1,5 @@
+balancer:
+  double.done:
+    - app: shop
+    - step: balancer
+    - release: {{ pillar.skipped | json | json }}

@@ -1,0 +1,40 @@
+"""A deploy that goes on without a host that has no power: users never meet the release before on it again."""
+
+import pytest
+from test_recovery import deployed, matrix, serves, wait_for
+
+
+@pytest.fixture
+def skipping(serving_v1):
+    """The shop, deployed without hosts that are off."""
+    file = serving_v1.lab.folder / "pillar/apps/shop.sls"
+    before = file.read_text(encoding="utf-8")
+    file.write_text(before.replace("rollout: {", "rollout: {unreachable: skip, "), encoding="utf-8")
+    try:
+        yield serving_v1
+    finally:
+        file.write_text(before, encoding="utf-8")
+
+
+def serving_with(site, met):
+    """Whether the ledger has all hosts; what users are served meanwhile goes into ``met``."""
+    met.add(site.health()["release"])
+    return site.ledger()["skipped"] == {}
+
+
+@matrix
+def test_a_host_that_is_off_misses_a_deploy_and_serves_only_the_new_release_when_it_is_back(skipping):
+    site, met = skipping, set()
+    site.lab.kill("web2")
+    with site.load() as users:
+        done = site.must_deploy("v2")
+        assert "web2 was skipped: it does not answer" in done.stdout
+        assert list(site.ledger()["skipped"]) == ["web2"]
+        site.lab.boot("web2")
+        # It serves what it had, and nobody is sent there.
+        wait_for(lambda: serves(site, "web2", "v1"), 60)
+        # The master looks each minute.
+        wait_for(lambda: serving_with(site, met), 240)
+    assert users["failed"] == 0, users["failures"]
+    assert met == {site.commit("v2")}
+    assert deployed(site, "v2")
