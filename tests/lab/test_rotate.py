@@ -68,12 +68,12 @@ def two_of_each(serving_v1):
     for file, secret in files.items():
         file.write_text(re.sub(secret, rf"\1[{new[file]}, \2]", before[file], flags=re.MULTILINE), encoding="utf-8")
     yield serving_v1
-    in_use = secrets(serving_v1)["SECRET_KEY"] == NEW["SECRET_KEY"]
-    for file, secret in files.items():
-        file.write_text(
-            before[file] if not in_use else re.sub(secret, rf"\g<1>{new[file]}", before[file], flags=re.MULTILINE),
-            encoding="utf-8",
-        )
+    if secrets(serving_v1)["SECRET_KEY"] == NEW["SECRET_KEY"]:
+        kept = {file: re.sub(secret, rf"\g<1>{new[file]}", before[file], flags=re.M) for file, secret in files.items()}
+    else:
+        kept = before
+    for file, text in kept.items():
+        file.write_text(text, encoding="utf-8")
 
 
 def secrets(site):
