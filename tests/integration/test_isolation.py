@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 import salt.utils.event
-from conftest import APP, HOSTS, SHIPPED, release
+from conftest import APP, HOSTS, release
 from intruder import CLAIMS, ITSELF, Intruder
 
 BLOG = {**APP, "domains": ["blog.example.com"], "hosts": ["web2"], "database": "none", "rollout": {}}
@@ -125,7 +125,6 @@ def test_nothing_of_another_host_is_in_the_mine(intruders, function):
         assert intruders[host].ask("_mine_get", tgt="*", fun=function) == {}
 
 
-@pytest.mark.xfail("mine_get" not in SHIPPED["master"], reason="conf/master.conf does not close the mine", strict=True)
 def test_the_pillar_of_a_host_cannot_be_searched_through_the_mine(intruders):
     """With Salt's defaults: `secrets:blog:SECRET_KEY:k.*` finds web2, or not, and so on, letter by letter."""
     intruders["web2"].ask("_mine", data={"test.ping": True})
