@@ -20,6 +20,16 @@ FETCHED, FILL = re.compile(r"\{\{-?\s*salt\["), "\ue000"
 PASSWORD = "database_password"
 
 
+class _Loader(yaml.SafeLoader):
+    """As Salt's: a key that is there twice is a mistake, or the first value would be there and not be seen."""
+
+    def construct_mapping(self, node, deep=False):
+        names = [str(key.value) for key, _ in node.value]
+        if len(set(names)) < len(names):
+            raise yaml.constructor.ConstructorError(None, None, "a key is there twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def place(app, key):
     """Where a secret belongs: the name of its file, and its path in the pillar."""
     if key == PASSWORD:
@@ -30,7 +40,7 @@ def place(app, key):
 def parsed(text, name):
     """The data of an SLS file, with texts of ``FILL`` or x in place of what Jinja would make."""
     try:
-        return yaml.safe_load(_plain(text)) or {}
+        return yaml.load(_plain(text), _Loader) or {}
     except yaml.YAMLError as error:
         # Its own words quote the file.
         mark = getattr(error, "problem_mark", None)

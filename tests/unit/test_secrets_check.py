@@ -232,6 +232,11 @@ def test_a_file_that_is_no_yaml_hides_no_other_mistake(pillar, tmp_path):
     ]
 
 
+def test_a_value_in_clear_behind_another_of_the_same_key_is_no_secret(pillar, tmp_path):
+    put(tmp_path, "secrets/shop.sls", SHOP.replace("    SECRET", f"    SECRET_KEY: {VALUE}\n    SECRET"))
+    assert problems(pillar)[0] == "secrets/shop.sls: cannot be read as YAML: see line 3"
+
+
 def test_a_message_without_a_key_in_the_tree_cannot_be_checked(pillar, tmp_path):
     message = "\n      ".join(["-----BEGIN PGP MESSAGE-----", "", "hF4D", "-----END PGP MESSAGE-----"])
     put(tmp_path, "secrets/shop.sls", f"secrets:\n  shop:\n    SECRET_KEY: |\n      {message}\n")
