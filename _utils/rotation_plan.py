@@ -33,6 +33,8 @@ def plan(app, release):
         "databases": [app.database.host] if two_logins else [],
         "pillar": {"only": app.name},
         "newest": {"only": app.name, "newest": app.name},
+        # Files of the app's own may have secrets in them, and are made where a release is staged.
+        "sls": "app.stage,app.activate" if app.files else "app.activate",
         "overlap": {password: _noted(due[password].current, due[password], False)} if password in due else {},
         "rotates": {path: _noted(several.values[0], several, True) for path, several in due.items()},
         **_waves(app),

@@ -55,7 +55,7 @@ database:
   rollout.applied:
     - app: {{ app }}
     - hosts: {{ wave.hosts | json }}
-    - sls: app.activate
+    - sls: {{ plan.sls | json }}
     - pillar: {{ plan.pillar | json }}
     - require:
       - id: {{ wave.after }}
@@ -79,7 +79,7 @@ accepted:
   rollout.applied:
     - app: {{ app }}
     - hosts: {{ wave.hosts | json }}
-    - sls: app.activate
+    - sls: {{ plan.sls | json }}
     - pillar: {{ plan.newest | json }}
     - require:
       - id: {{ wave.after }}

@@ -43,6 +43,13 @@ def plan(load, tmp_path):
     return make
 
 
+@pytest.mark.parametrize(
+    ("files", "sls"), [({}, "app.activate"), ({"a.ini": {"template": "salt://shop/a.ini"}}, "app.stage,app.activate")]
+)
+def test_files_with_secrets_in_them_are_made_anew(plan, files, sls):
+    assert plan({"SECRET_KEY": ["new", "old"]}, files=files)["sls"] == sls
+
+
 def test_without_a_newer_value_there_is_nothing_to_do(plan):
     planned = plan({"SECRET_KEY": "old"})
     assert (planned["work"], planned["rotates"], planned["problems"]) == ([], {}, [])
