@@ -1,5 +1,5 @@
 # `make` lists what there is.
-.PHONY: help demo demo-down secrets-init secret secrets-check secrets-rekey \
+.PHONY: help demo demo-down secrets-init secret secret-drop secrets-check secrets-rekey \
     setup lint unit render integration labtest matrix test bench lock
 
 PYTEST = .venv/bin/python -m pytest
@@ -21,8 +21,11 @@ demo-down: ## end the demo
 secrets-init: ## make the key of the pillar's secrets (on the master, root); PILLAR=/folder for another pillar
 	@$(SECRETS) init
 
-secret: ## set one: APP=shop KEY=SECRET_KEY, asked for, or from a file by <, or made with GENERATE=50
-	@$(SECRETS) set '$(APP)' '$(KEY)' $(if $(GENERATE),--generate '$(GENERATE)')
+secret: ## set one: APP=shop KEY=SECRET_KEY [GENERATE=50] [ROTATE=1]; asked for, or read from a file by <
+	@$(SECRETS) set '$(APP)' '$(KEY)' $(if $(GENERATE),--generate '$(GENERATE)') $(if $(ROTATE),--rotate)
+
+secret-drop: ## after a rotation take the old values of one out: APP=shop KEY=SECRET_KEY
+	@$(SECRETS) drop '$(APP)' '$(KEY)'
 
 secrets-check: ## nothing in clear, nothing missing, nothing unused
 	@$(SECRETS) check

@@ -143,9 +143,10 @@ def _checked(path, kind, value, problems):
 
 
 def _no_secret(kind, value):
-    """Why a value where a secret is wanted is none; empty for what may be one."""
-    begins = value.lstrip() if kind.hidden and isinstance(value, str) else ""
-    return next((why for mark, why in NO_SECRETS.items() if begins.startswith(mark)), "")
+    """Why a value where a secret is wanted is none, or one of several; empty for what may be one."""
+    given = value if isinstance(value, (list, tuple)) else [value]
+    texts = [one.lstrip() for one in given if kind.hidden and isinstance(one, str)]
+    return next((why for mark, why in NO_SECRETS.items() if any(text.startswith(mark) for text in texts)), "")
 
 
 def _misfit(kind, value):

@@ -65,9 +65,10 @@ def _clear(pillar, name, text):
     clear, fake = [], []
     may_be_fake = pillar.is_of_tree and FAKE.match(text)
     for path, value in sls.leaves(sls.parsed(text, name)):
-        if sls.is_message(value) or sls.is_fetched(value) or value in ({}, [], None):
-            continue
-        (fake if may_be_fake and "fake" in str(value) else clear).append(":".join(path))
+        shown = [one for one in sls.several(value) if not (sls.is_message(one) or sls.is_fetched(one))]
+        if value not in ({}, [], None) and shown:
+            is_fake = may_be_fake and all("fake" in str(one) for one in shown)
+            (fake if is_fake else clear).append(":".join(path))
     return clear, fake
 
 

@@ -8,6 +8,7 @@ import tempfile
 from at_rest import Refused
 
 MESSAGE, END = "-----BEGIN PGP MESSAGE-----", "-----END PGP MESSAGE-----"
+EXAMPLE = f"{MESSAGE}\n\n\n{END}"
 
 # Elliptic keys, which the gpg of every distribution we run on knows. When a master compiled many pillars at once, 7 of
 # 40 decryptions with an RSA key of 4096 bits failed in our measurement ("Cannot allocate memory"), of these 0 of 400,

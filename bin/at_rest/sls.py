@@ -1,5 +1,6 @@
 """The files of ``pillar/secrets``: read as plain YAML, and changed in one place with the rest left as it is."""
 
+import json
 import os
 import re
 import tempfile
@@ -48,14 +49,15 @@ def parsed(text, name):
 
 
 def leaves(data, path=()):
-    """``(path, value)`` of everything in nested data that has nothing below it."""
-    if isinstance(data, dict) and data:
-        pairs = data.items()
-    elif isinstance(data, list) and data:
-        pairs = enumerate(data)
-    else:
+    """``(path, value)`` of everything in nested data; a list, as of a secret that is rotated, is one value."""
+    if not isinstance(data, dict) or not data:
         return [(path, data)]
-    return [leaf for key, value in pairs for leaf in leaves(value, (*path, str(key)))]
+    return [leaf for key, value in data.items() for leaf in leaves(value, (*path, str(key)))]
+
+
+def several(value):
+    """The values of a secret, the newest first."""
+    return value if isinstance(value, list) else [value]
 
 
 def is_message(value):
@@ -71,7 +73,7 @@ def is_fetched(value):
 
 def messages(text, name):
     """``(path, message)`` of everything in a file that is encrypted."""
-    return [(path, value) for path, value in leaves(parsed(text, name)) if is_message(value)]
+    return [(path, one) for path, value in leaves(parsed(text, name)) for one in several(value) if is_message(one)]
 
 
 def keys(text, name):
@@ -81,20 +83,27 @@ def keys(text, name):
     return secrets + [(app, PASSWORD) for *top, app in paths if top == ["passwords", "database"]]
 
 
+def value(text, path, name):
+    """What is at a path, without the newline at the end of a message; None if there is nothing."""
+    found = dict(leaves(parsed(text, name))).get(path)
+    cut = [one.strip() if is_message(one) else one for one in several(found)]
+    return cut if isinstance(found, list) else cut[0]
+
+
 def is_decrypted(text):
     """Whether Salt will hand the file to the renderer that decrypts."""
     first = text.partition("\n")[0]
     return first.startswith("#!") and "gpg" in re.split(r"[|!\s]+", first)
 
 
-def changed(text, path, message, name):
-    """The text of an SLS file with ``message`` as the value at ``path``, and all else as it was."""
+def changed(text, path, value, name):
+    """The text of an SLS file with ``value``, a message or a list, at ``path``, and all else as it was."""
     before = parsed(text, name)
     try:
-        after = _with_renderer(_edited(text, path, message))
+        after = _with_renderer(_edited(text, path, value))
     except (ValueError, yaml.YAMLError):
         after = ""
-    if not after or parsed(after, name) != _expected(before, path, message):
+    if not after or parsed(after, name) != _expected(before, path, value):
         raise Refused(f"{name}: {':'.join(path)} cannot be put there: write the file in lines, without {{ }} and &")
     return after
 
@@ -127,12 +136,13 @@ def _plain(text):
     return JINJA.sub(filled, text)
 
 
-def _expected(data, path, message):
+def _expected(data, path, value):
     """What the file shall hold afterwards."""
-    if not path:
-        return f"{message}\n"
-    data = data or {}
-    return {**data, path[0]: _expected(data.get(path[0]), path[1:], message)}
+    if path:
+        data = data or {}
+        return {**data, path[0]: _expected(data.get(path[0]), path[1:], value)}
+    whole = [f"{one}\n" if is_message(one) else one for one in several(value)]
+    return whole if isinstance(value, list) else whole[0]
 
 
 def _with_renderer(text):
@@ -144,48 +154,69 @@ def _with_renderer(text):
     return ("#!jinja|yaml|gpg\n" if JINJA.search(text) else f"{RENDERER}\n") + text
 
 
-def _edited(text, path, message):
+def _edited(text, path, value):
     """The text with the value replaced, or with the lines that were missing added after what is there."""
     text = text if text.endswith("\n") or not text else f"{text}\n"
     node, indent = yaml.compose(_plain(text), yaml.SafeLoader), 0
     for depth, name in enumerate(path):
         if node is None or not getattr(node, "value", None):
-            return _inserted(text, _end(text, node), indent, path[depth:], message)
+            return _inserted(text, _end(text, node), indent, path[depth:], value)
         if not isinstance(node, yaml.MappingNode):
             raise ValueError("not a mapping")
-        found = [(key, value) for key, value in node.value if key.value == name]
+        found = [(key, below) for key, below in node.value if key.value == name]
         if not found:
-            return _inserted(text, _end(text, node), node.start_mark.column, path[depth:], message)
+            return _inserted(text, _end(text, node), node.start_mark.column, path[depth:], value)
         key, node = found[0]
         indent = key.start_mark.column + 2
-    return _replaced(text, key, node, message)
+    return _replaced(text, key, node, value)
 
 
-def _inserted(text, at, indent, path, message):
+def _inserted(text, at, indent, path, value):
     lines = [f"{' ' * (indent + 2 * depth)}{name}:\n" for depth, name in enumerate(path[:-1])]
     last = indent + 2 * (len(path) - 1)
-    return text[:at] + "".join(lines) + f"{' ' * last}{path[-1]}: |\n" + _block(message, last + 2) + text[at:]
+    return text[:at] + "".join(lines) + f"{' ' * last}{path[-1]}:" + _written(value, last + 2) + text[at:]
 
 
-def _replaced(text, key, value, message):
+def _replaced(text, key, old, value):
     """A comment behind the old value stays on the line of the key."""
-    is_block = getattr(value, "style", None) in ("|", ">")
-    line = text[value.start_mark.index if is_block else value.end_mark.index :].partition("\n")[0]
-    comment = re.search(r"(?:^|\s+)#.*", line)
-    head = f"{text[: key.end_mark.index]}: |{'  ' + comment[0].strip() if comment else ''}\n"
-    return head + _block(message, key.start_mark.column + 2) + text[_end(text, value) :]
+    behind = key if getattr(old, "style", None) in ("|", ">") or _in_lines(old) else old
+    comment = re.search(r"(?:^|\s+)#.*", text[behind.end_mark.index :].partition("\n")[0])
+    comment = f"  {comment[0].strip()}" if comment else ""
+    head = f"{text[: key.end_mark.index]}:"
+    return head + _written(value, key.start_mark.column + 2, comment) + text[_end(text, old) :]
+
+
+def _written(value, indent, comment=""):
+    """What follows the colon of a key: a message in a block, a list with an item for each value."""
+    if not isinstance(value, list):
+        return f" |{comment}\n" + _block(value, indent)
+    items = [f" |\n{_block(one, indent + 2)}" if is_message(one) else f" {_quoted(one)}\n" for one in value]
+    return f"{comment}\n" + "".join(f"{' ' * indent}-{item}" for item in items)
+
+
+def _quoted(value):
+    """A value that is not encrypted, as those of this repository; what Jinja makes cannot be moved."""
+    if FILL in str(value):
+        raise ValueError("it is fetched from elsewhere")
+    return json.dumps(value)
 
 
 def _block(message, indent):
     return "".join(f"{' ' * indent}{line}".rstrip() + "\n" for line in message.splitlines())
 
 
+def _in_lines(node):
+    """Whether a mapping or a list is written in lines, not in { } or [ ]."""
+    return isinstance(node, yaml.CollectionNode) and bool(node.value) and not node.flow_style
+
+
 def _end(text, node):
     """Where the line after a node begins; blank lines and comments below it are not part of it."""
     if node is None:
         return len(text)
-    if isinstance(node, yaml.MappingNode) and node.value and not node.flow_style:
-        return _end(text, node.value[-1][1])
+    if _in_lines(node):
+        last = node.value[-1]
+        return _end(text, last[1] if isinstance(node, yaml.MappingNode) else last)
     at = node.end_mark.index
     if node.end_mark.column == 0 and at:
         return len(text[:at].rstrip()) + 1

@@ -300,6 +300,21 @@ def test_a_rekey_that_cannot_read_everything_changes_nothing(site):
     assert {path: path.read_text() for path in (site.pillar / "secrets").iterdir()} == before
 
 
+def test_a_value_is_put_in_front_of_the_old_one_and_the_old_one_taken_out_later(site):
+    site.do("set", "shop", "SECRET_KEY", value="hunter2")
+    assert "in front of the old one" in site.do("set", "shop", "SECRET_KEY", "--rotate", value="hunter3")
+    assert site.compiled()["secrets"]["shop"]["SECRET_KEY"] == ["hunter3", "hunter2"]
+    site.do("rekey")
+    assert site.compiled()["secrets"]["shop"]["SECRET_KEY"] == ["hunter3", "hunter2"]
+    site.do("drop", "shop", "SECRET_KEY")
+    assert site.compiled()["secrets"]["shop"]["SECRET_KEY"] == "hunter3"
+    assert "has no old value" in site.refused("drop", "shop", "SECRET_KEY")
+
+
+def test_there_is_nothing_to_rotate_before_a_first_value(site):
+    assert "leave ROTATE out" in site.refused("set", "shop", "SECRET_KEY", "--rotate", value="hunter3")
+
+
 def test_make_has_a_target_for_each(site):
     def make(*words, value=""):
         argv = ["make", "-s", *words, f"PILLAR={site.pillar}"]
@@ -307,6 +322,8 @@ def test_make_has_a_target_for_each(site):
 
     assert make("secret", "APP=shop", "KEY=SECRET_KEY", value="hunter2").returncode == 0
     assert make("secret", "APP=shop", "KEY=database_password", "GENERATE=50").returncode == 0
+    assert make("secret", "APP=shop", "KEY=database_password", "GENERATE=50", "ROTATE=1").returncode == 0
+    assert make("secret-drop", "APP=shop", "KEY=database_password").returncode == 0
     done = make("secrets-check")
     assert "as they should be" in done.stdout, done.stdout + done.stderr
     assert site.compiled()["secrets"]["shop"]["SECRET_KEY"] == "hunter2"

@@ -304,9 +304,10 @@ ENCRYPTED = "-----BEGIN PGP MESSAGE-----\n\nhF4D\n-----END PGP MESSAGE-----\n"
     ("value", "why"), [(ENCRYPTED, "is still encrypted: the master"), ("sdb://store/key", "is where a secret lies")]
 )
 def test_a_secret_that_was_not_fetched_or_decrypted_is_none(path, value, why):
-    (told,) = mistakes({path: value})
-    assert told.startswith(f"{path}: {why}")
-    assert value not in told
+    for given in (value, ["new", value]):
+        (told,) = mistakes({path: given})
+        assert told.startswith(f"{path}: {why}")
+        assert value not in told
 
 
 @pytest.mark.parametrize("format", ["xml", "ini", "env"])

@@ -13,7 +13,7 @@ from lab import seed  # noqa: E402
 
 PLACED = {"master": "10.213.7.2", "web1": "10.213.7.11"}
 # read by Salt, but missing in its list of options
-UNLISTED = {"timeout", "pillar_dirs"}
+UNLISTED = {"timeout", "pillar_dirs", "mine_get"}
 
 
 @pytest.fixture(scope="module")

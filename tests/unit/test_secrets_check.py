@@ -73,6 +73,18 @@ def test_a_value_in_clear_is_found(pillar, tmp_path):
     assert problems(pillar) == [f"{SAID}in clear: set it with make secret"]
 
 
+def test_each_value_of_a_secret_that_is_rotated_is_looked_at(pillar, tmp_path):
+    put(tmp_path, "secrets/shop.sls", f"secrets:\n  shop:\n    SECRET_KEY: [{FETCHED}, {VALUE}]\n")
+    assert problems(pillar) == [f"{SAID}in clear: set it with make secret"]
+
+
+def test_a_password_that_is_rotated_is_there(pillar, tmp_path):
+    put(
+        tmp_path, "secrets/shop_database.sls", f"passwords:\n  database:\n    shop:\n    - {FETCHED}\n    - {FETCHED}\n"
+    )
+    assert problems(pillar) == []
+
+
 def test_a_value_of_ones_own_in_clear_is_found_too(pillar, tmp_path):
     put(tmp_path, "secrets/role_app.sls", f"monitoring: {{token: {VALUE}}}\n")
     (found,) = problems(pillar)

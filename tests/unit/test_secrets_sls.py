@@ -80,6 +80,33 @@ def test_only_the_lines_of_the_value_differ():
     assert without(after)[1:] == [line for line in without(OLD) if line not in gone]
 
 
+SECOND = MESSAGE.replace("hF4D", "hF5D")
+LISTS = [
+    "secrets:\n  shop:\n    API_KEY: old\n    B: c  # b\n",
+    "secrets:\n  shop:\n    API_KEY: [old, older]  # two\n    B: c  # b\n",
+    "secrets:\n  shop:\n    API_KEY:  # two\n    - old\n    - older\n    # next\n    B: c  # b\n",
+    "secrets:\n  shop:\n    API_KEY:\n      - |\n        old\n\n    B: c  # b\n",
+    "secrets:\n  shop:\n    B: c  # b\n",
+]
+
+
+@pytest.mark.parametrize("text", LISTS)
+@pytest.mark.parametrize("given", [[MESSAGE, SECOND], [MESSAGE, "fake"], MESSAGE])
+def test_a_secret_that_is_rotated_has_several_values(text, given):
+    after = sls.changed(text, KEY, given, "shop.sls")
+    assert sls.value(after, KEY, "shop.sls") == given
+    assert yaml.safe_load(after)["secrets"]["shop"]["B"] == "c"
+    assert [after.count(comment) for comment in ("# two", "# next", "# b")] == [
+        text.count(comment) for comment in ("# two", "# next", "# b")
+    ]
+
+
+def test_what_a_store_gives_cannot_be_moved_behind_another_value():
+    text = "secrets:\n  shop:\n    API_KEY: {{ salt['sdb.get']('sdb://a/b') | json }}\n"
+    with pytest.raises(Refused, match="cannot be put there"):
+        sls.changed(text, KEY, [MESSAGE, sls.value(text, KEY, "shop.sls")], "shop.sls")
+
+
 def test_a_value_that_is_set_again_replaces_the_one_before():
     other = MESSAGE.replace("hF4D", "hF5D")
     once = changed(OLD)
