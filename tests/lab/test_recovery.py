@@ -61,6 +61,8 @@ def test_a_deploy_with_a_host_that_is_off_is_refused_and_names_the_host(serving_
 
 def begin_deploy(site, revision):
     """Deploy as a process of its own on the master, that can be killed."""
+    # What the one before has told.
+    site.lab.run("master", ["rm", "--force", "/var/log/deploy"])
     command = f"""exec salt-run rollout.deploy shop {revision} >/var/log/deploy 2>&1"""
     site.lab.run("master", ["systemd-run", "--unit=slipway-deploy", "--collect", "sh", "-c", command])
 
