@@ -49,7 +49,7 @@ render: setup ## every SLS file, for several inventories
 
 integration: setup ## real Salt, Supervisor and PostgreSQL, no lab
 # They wait most of their time: two masters at once.
-	$(PYTEST) -n 2 --dist loadfile tests/integration
+	$(PYTEST) -n 2 --dist loadfile --durations=20 tests/integration
 
 labtest: setup ## real hosts with real traffic (root)
 	$(PYTEST) --durations=20 tests/lab
