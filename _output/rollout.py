@@ -7,8 +7,8 @@ GAP = "  "
 
 
 def output(data, **kwargs):
-    """The text of rows, or of ``{"hosts": rows, "reason": text, "told": text}``."""
-    parts = (_table(data["hosts"]), data["reason"], data["told"]) if isinstance(data, dict) else (_table(data),)
+    """The text of rows, or of ``{"hosts": rows, "reason": text, "told": text}``; what is told may be lacking."""
+    parts = (_table(data["hosts"]), data["reason"], data.get("told")) if isinstance(data, dict) else (_table(data),)
     return "\n".join(part for part in parts if part) or "there is nothing to show"
 
 

@@ -16,7 +16,7 @@ def test_columns_keep_the_order_of_the_keys_and_are_as_wide_as_their_longest_cel
 
 
 def test_no_row_is_a_sentence(output):
-    assert output([]) == output({"hosts": [], "reason": "", "told": ""}) == "there is nothing to show"
+    assert output([]) == output({"hosts": [], "reason": ""}) == "there is nothing to show"
 
 
 def test_the_outcome_of_a_rollout_is_the_table_and_then_the_reason(output):
