@@ -28,7 +28,7 @@ def test_a_deploy_is_written_into_the_ledger_and_unlocked(fleet):
     (entry,) = ledger["history"]
     assert (entry["revision"], entry["result"], entry["reason"]) == ("two", "deployed", "")
     assert entry["who"]
-    assert list(entry["phases"])[:3] == ["plan", "lock", "preflight"]
+    assert list(entry["phases"])[:4] == ["plan", "lock", "heal", "preflight"]
     assert_nothing_is_left_open(fleet)
 
 

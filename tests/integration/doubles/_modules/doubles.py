@@ -34,14 +34,14 @@ def act(step, **details):
 def databases(found=None):
     """The databases of the host, ``{name: what it says}``; from now on ``found`` if it is given."""
     if found is not None:
-        _file("databases.json").write_text(json.dumps(found))
+        _write("databases.json", found)
     return _read("databases.json")
 
 
 def closed_for(reason=None):
     """Why visitors are kept out; from now on for ``reason`` if it is given."""
     if reason is not None:
-        _file("closed.json").write_text(json.dumps({"for": reason}))
+        _write("closed.json", {"for": reason})
     return _read("closed.json").get("for", "")
 
 
@@ -58,7 +58,7 @@ def served_by(app, slot):
 
 def serve(app, slot, release):
     """Serve a release of an app from a slot."""
-    _file(f"{app}.json").write_text(json.dumps(_read(f"{app}.json") | {"active": slot, slot: release}))
+    _write(f"{app}.json", _read(f"{app}.json") | {"active": slot, slot: release})
     _note(secrets(app, slot))
 
 
@@ -69,7 +69,7 @@ def secrets(app, slot):
 
 def start(app, slot, secrets):
     """Write the secrets of an app, and start a slot with them."""
-    _file(f"{app}-secrets.json").write_text(json.dumps(_read(f"{app}-secrets.json") | {slot: secrets, "file": secrets}))
+    _write(f"{app}-secrets.json", _read(f"{app}-secrets.json") | {slot: secrets, "file": secrets})
 
 
 def roles():
@@ -79,7 +79,7 @@ def roles():
 
 def set_roles(passwords):
     """Give roles of the database their passwords."""
-    _file("roles.json").write_text(json.dumps(roles() | passwords))
+    _write("roles.json", roles() | passwords)
     _note(roles())
 
 
@@ -90,6 +90,12 @@ def _note(now):
 
 def _read(name):
     return json.loads(_file(name).read_text()) if _file(name).exists() else {}
+
+
+def _write(name, data):
+    # The test reads it at any moment: all of it or nothing.
+    _file(f"{name}.new").write_text(json.dumps(data))
+    _file(f"{name}.new").replace(_file(name))
 
 
 def _file(name):
