@@ -119,7 +119,7 @@ def stage(path, source, commit, mirror, downloads, venvs, requirements, python, 
             /srv/shop/source.git /srv/shop/downloads /srv/shop/venvs '' python3 production
     """
     release = Path(path)
-    with _failing(f"{path} was not staged"), _alone(release.parent, venvs, downloads):
+    with staging.failing(f"{path} was not staged"), _alone(release.parent, venvs, downloads):
         lacking = lacks(path, requirements, python, environment)
         new = staging.temporary(release)
         if lacking == "release":
@@ -167,7 +167,7 @@ def preview(
     if not files_of and not lacking:
         return _foreseen(Path(path), current, **django)
     what = (source, commit, mirror, venvs, requirements, python, environment, packages)
-    with _failing(f"no copy of {path} was made"), _throwaway(Path(home)) as box:
+    with staging.failing(f"no copy of {path} was made"), _throwaway(Path(home)) as box:
         tree = _sketch(box, Path(path).name, *what)
         if files_of and not _unprovided(django["user"], django["variables"]):
             django = {**django, "variables": django["variables"] | _place_files(files_of, tree, box / "files")}
@@ -210,7 +210,7 @@ def prune(folder, keep, slots, release, protect, venvs, furnished=""):
 
         salt-call releases.prune /srv/shop/releases 5 /srv/shop/slots /srv/shop/releases/1a2b3c '[]' /srv/shop/venvs
     """
-    with _failing(f"{folder} was not pruned"), staging.locked(folder):
+    with staging.failing(f"{folder} was not pruned"), staging.locked(folder):
         doomed = _prunable(folder, keep, slots, Path(release), protect, venvs)
         for path in doomed:
             staging.discard(path)
@@ -232,14 +232,6 @@ def _prunable(folder, keep, slots, wanted, protect, venvs):
     needed = {link.resolve() for path in staying for link in path.glob(f"{VENV}*")}
     unused = [path for path in sorted(Path(venvs).glob("[!.]*")) if path.resolve() not in needed]
     return [*old, *unused, *staging.leftovers(folder), *staging.leftovers(venvs)]
-
-
-@contextlib.contextmanager
-def _failing(what):
-    try:
-        yield
-    except OSError as error:
-        raise CommandExecutionError(f"{what}: {error}") from error
 
 
 @contextlib.contextmanager

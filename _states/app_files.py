@@ -6,7 +6,6 @@ ones make another edition of it, and a link is moved. So a slot keeps the files 
 serves does not meet new ones before they have proved themselves.
 """
 
-import contextlib
 import os
 from pathlib import Path
 
@@ -52,7 +51,7 @@ def written(name, app, folder, release, python):
     told = {link.name: {"link": "removed" if target is None else "added"} for link, target in links.items()} | changes
     if not told:
         return state_result.unchanged(name, "The files are as they should be")
-    with _failing(f"the files in {folder} were not written"):
+    with staging.failing(f"the files in {folder} were not written"):
         if changes:
             _renew(name, spec, files, changes, release=release, python=python)
         if __opts__["test"]:
@@ -86,7 +85,7 @@ def furnished(name, app, code):
     changes = app_files.differences(name, files, spec.group)
     if not changes:
         return state_result.unchanged(name, "The files are as they should be")
-    with _failing(f"no files went into {code}"):
+    with staging.failing(f"no files went into {code}"):
         _renew(name, spec, files, changes, base=code)
     if __opts__["test"]:
         return state_result.would(name, changes, f"{', '.join(changes)} would be changed")
@@ -95,14 +94,6 @@ def furnished(name, app, code):
 
 def _spec(app):
     return app_spec.load(__pillar__, __grains__).app(app)
-
-
-@contextlib.contextmanager
-def _failing(what):
-    try:
-        yield
-    except OSError as error:
-        raise CommandExecutionError(f"{what}: {error}") from error
 
 
 def _renew(link, spec, files, changes, base="", release="", python=""):

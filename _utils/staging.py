@@ -12,6 +12,8 @@ import os
 import shutil
 from pathlib import Path
 
+from salt.exceptions import CommandExecutionError
+
 TEMPORARY = ".tmp-"
 
 
@@ -24,6 +26,15 @@ def locked(folder):
         yield
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def failing(what):
+    """Raise CommandExecutionError with ``what`` and the reason, where the system refuses what is done inside."""
+    try:
+        yield
+    except OSError as error:
+        raise CommandExecutionError(f"{what}: {error}") from error
 
 
 def make_folder(folder):
