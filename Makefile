@@ -60,6 +60,7 @@ test: setup ## all of them
 	@$(MAKE) labtest
 
 matrix: setup ## every server, process manager and broken release, every way in which a deploy is cut short (root, long)
+	SLIPWAY_MATRIX=1 $(PYTEST) tests/integration/test_rotation.py tests/integration/test_restores.py
 	SLIPWAY_MATRIX=1 $(PYTEST) -s tests/lab/test_servers.py tests/lab/test_recovery.py tests/lab/test_skip.py
 
 bench: setup ## what it costs, measured in a lab (Linux, root)

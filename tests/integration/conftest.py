@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,9 @@ import lock_file  # noqa: E402
 SHIPPED = {kind: yaml.safe_load((TREE / f"conf/{kind}.conf").read_text()) for kind in ("master", "minion")}
 TRUST = ("minimum_auth_version", "sign_pub_messages", "publish_signing_algorithm", "signing_algorithm")
 TRUST += ("encryption_algorithm", "peer", "publisher_acl", "external_auth", "file_recv", "mine_get", "mine_enabled")
+
+# Also what takes long and differs little from what is tried anyway.
+MATRIX = "SLIPWAY_MATRIX" in os.environ
 
 DOUBLES = Path(__file__).parent / "doubles"
 HOSTS = ("web1", "web2", "db1")
@@ -171,6 +175,24 @@ class Fleet:
     def script(self, host, **steps):
         """What the steps of a host shall do: ``stage={"fail": "reason"}``."""
         self._file(host, "script.json").write_text(json.dumps(steps))
+
+    @contextlib.contextmanager
+    def held(self, host, step):
+        """A host that does not end a step before the block ends."""
+        go = self._file(host, "go")
+        go.unlink(missing_ok=True)
+        self.script(host, **{step: {"held": True}})
+        try:
+            yield
+        finally:
+            go.touch()
+
+    @contextlib.contextmanager
+    def bus_of_jobs(self):
+        """An iterator over what hosts answer to jobs from now on."""
+        with salt.utils.event.get_event("master", opts=self.master.config, listen=True) as bus:
+            bus.subscribe("salt/job/")
+            yield iter(lambda: bus.get_event(wait=60, tag="salt/job/"), None)
 
     def calm(self):
         """Let the hosts do every step well from now on, and forget what they have done."""
@@ -361,14 +383,17 @@ def daemons(salt_factories, tmp_path_factory):
         "gather_job_timeout": 3,
     }
     master = salt_factories.salt_master_daemon("master", overrides=settings)
-    own = {"user": getpass.getuser(), **trust("minion"), "autoload_dynamic_modules": False, "file_client": "remote"}
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(master.started())
-        minions = {host: master.salt_minion_daemon(host, overrides=own) for host in HOSTS}
-        for minion in minions.values():
-            stack.enter_context(minion.started())
-        master.salt_cli(timeout=60).run("saltutil.sync_all", minion_tgt="*")
-        yield Fleet(master, minions)
+    # A process for each job would cost more than the job.
+    own = {"user": getpass.getuser(), **trust("minion"), "file_client": "remote", "multiprocessing": False}
+    own["autoload_dynamic_modules"] = False
+    minions = {host: master.salt_minion_daemon(host, overrides=own) for host in HOSTS}
+    with master.started(), ThreadPoolExecutor() as pool:
+        try:
+            list(pool.map(lambda minion: minion.start(), minions.values()))
+            master.salt_cli(timeout=60).run("saltutil.sync_all", minion_tgt="*")
+            yield Fleet(master, minions)
+        finally:
+            list(pool.map(lambda minion: minion.terminate(), minions.values()))
 
 
 @pytest.fixture

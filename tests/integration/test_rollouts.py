@@ -1,6 +1,6 @@
 """The other orchestrations, and what the runner `rollout` shows, on a real master with real minions and doubles."""
 
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 from conftest import QUESTIONS, TRACEBACK, UNSAFE, assert_nothing_is_left_open, comment, release, results
 
@@ -180,15 +180,12 @@ def test_a_host_that_does_not_answer_is_named_and_the_others_are_closed(fleet):
 
 
 def test_maintenance_waits_for_no_deploy_and_disturbs_none(fleet):
-    fleet.script("web1", stage={"sleep": 12})
-    first = []
-    thread = threading.Thread(target=lambda: first.append(fleet.deploy("two")))
-    thread.start()
-    while not (fleet.ledgers / "shop.json").exists():
-        assert thread.is_alive()
-    done = fleet.maintain(True)
-    thread.join()
+    with ThreadPoolExecutor() as pool, fleet.held("web1", "stage"):
+        deploy = pool.submit(fleet.deploy, "two")
+        while not (fleet.ledgers / "shop.json").exists():
+            assert not deploy.done()
+        done = fleet.maintain(True)
     log = fleet.log()
     assert log.index("maintenance-on web1") < log.index("stage web1")
-    assert (done.returncode, first[0].returncode) == (0, 0), done.stdout + first[0].stdout
+    assert (done.returncode, deploy.result().returncode) == (0, 0), done.stdout + deploy.result().stdout
     assert fleet.serving() == ["two", "two"]

@@ -1,10 +1,11 @@
 """Rotations of secrets on a real master with real minions; the hosts' own work is done by doubles."""
 
 import json
+from functools import partial
 from urllib.parse import urlsplit
 
 import pytest
-from conftest import APP_HOSTS, assert_nothing_is_left_open, comment, results
+from conftest import APP_HOSTS, MATRIX, assert_nothing_is_left_open, comment, results
 
 OLD, NEW = {"SECRET_KEY": "old-key", "password": "old-word"}, {"SECRET_KEY": "new-key", "password": "new-word"}
 KEY, PASSWORD = "secrets:shop:SECRET_KEY", "passwords:database:shop"
@@ -195,11 +196,15 @@ STEPS = {
 }
 
 
+# Those after which the hosts differ; `make matrix` takes all.
+KILLED_AT = STEPS if MATRIX else ("accept-1", "use-1", "record")
+
+
 def test_a_rotation_that_is_killed_at_one_step_after_the_other_ends_right_at_last(rotating):
     """Meanwhile hosts apply their states by themselves, and nobody ever meets what he does not know."""
-    for step, has_begun in STEPS.items():
+    for step in KILLED_AT:
         rotating.forget_log()
-        rotating.kill_rotation(when=lambda: has_begun(rotating))  # noqa: B023
+        rotating.kill_rotation(when=partial(STEPS[step], rotating))
         rotating.run("rollout.unlock", "shop")
         if step in ("accept-1", "use-1"):
             for host, sls in (("db1", "database"), ("web1", "app.activate")):
