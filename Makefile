@@ -1,12 +1,12 @@
 # `make` lists what there is.
-.PHONY: help demo demo-down secrets-init secret secret-drop secrets-check secrets-rekey \
+.PHONY: help demo demo-down install apply secrets-init secret secret-drop secrets-check secrets-rekey \
     setup lint unit render integration labtest matrix test bench lock
 
 PYTEST = .venv/bin/python -m pytest
 # Debian's own, which sees what apt-get installs
 LAB = /usr/bin/python3 -m lab
 # A Python that has PyYAML: the tests', on a master Salt's own, or the system's
-SECRETS = $(firstword $(wildcard .venv/bin/python /opt/saltstack/salt/bin/python3) python3) bin/secrets
+SECRETS = $(firstword $(wildcard .venv/bin/python /opt/salt/bin/python /opt/saltstack/salt/bin/python3) python3) bin/secrets
 SECRETS += $(if $(PILLAR),--pillar '$(PILLAR)')
 
 help: ## this list
@@ -17,6 +17,12 @@ demo: ## many real hosts on this machine, serving the example project (Linux, ro
 
 demo-down: ## end the demo
 	@$(LAB) down
+
+install: ## one server without a master: Salt in /opt/salt (root) [HOST=its name in hosts.yaml] [PILLAR=/folder]
+	@PILLAR='$(PILLAR)' bin/install '$(HOST)'
+
+apply: ## bring this server to what its pillar says (root); TEST=1 shows what would change
+	salt-call --retcode-passthrough state.apply $(if $(TEST),test=True)
 
 secrets-init: ## make the key of the pillar's secrets (on the master, root); PILLAR=/folder for another pillar
 	@$(SECRETS) init
@@ -69,6 +75,10 @@ bench: setup ## what it costs, measured in a lab (Linux, root)
 	python3 bench/lab.py --cold
 	.venv/bin/python bench/servers.py
 
-lock: setup ## write requirements/test.txt anew from test.in
+lock: setup ## write requirements/test.txt and salt.txt anew
 	.venv/bin/uv pip compile --quiet --upgrade --no-annotate --no-header \
 	    --overrides requirements/overrides.txt --output-file requirements/test.txt requirements/test.in
+# The versions that are tested, wherever another Python does not want others.
+	cp requirements/test.txt requirements/salt.txt
+	.venv/bin/uv pip compile --quiet --universal --python-version 3.10 --no-annotate --no-header \
+	    --overrides requirements/overrides.txt --output-file requirements/salt.txt requirements/salt.in

@@ -15,7 +15,8 @@ def specs():
     Return the completed specification of every app on this host, as a list of dictionaries without secrets.
 
     The release of an app is the one that the pillar's key ``releases`` (the master's ledger) names. Where the pillar
-    has no such key, as on a host without a master, the app's own ``revision`` is resolved here. An app that a rollout
+    has no such key, as on a host without a master, the app's own ``revision`` is resolved here; also where hosts pull
+    (``pull``) and the app was never deployed. An app that a rollout
     is bringing to its hosts (``apps.left_alone``) is not among them, but for the rollout itself.
 
     :raises SpecError: with every mistake of the pillar, or if this minion's id is not in ``hosts``
@@ -283,7 +284,7 @@ def _host(fleet):
 
 def _resolved(fleet, app):
     """The app with the release that its revision means; asked once a run, because every SLS file asks for the specs."""
-    if fleet.released:
+    if app.releases or fleet.released:
         return app
     source = app_spec.plain(app)["source"]
     known = __context__.setdefault("apps.resolved", {})

@@ -116,7 +116,9 @@ def pending(slots, current, release, path, config_files):
     return {}
 
 
-def activate(slots, current, release, path, config_files, health, window, warm_requests, keep_warm=0, confirm=0):
+def activate(
+    slots, current, release, path, config_files, health, window, warm_requests, keep_warm=0, confirm=0, again=True
+):
     """
     Give the traffic of this host to a release, and return what changed; see ``pending`` for the first arguments.
 
@@ -129,6 +131,7 @@ def activate(slots, current, release, path, config_files, health, window, warm_r
     :param warm_requests: how many requests to warm it with: one for each thread of each worker
     :param keep_warm: seconds that the release before goes on running, for a way back; 0: until ``retire``
     :param confirm: seconds without an answer of the master after which this host goes back by itself; 0: it stays
+    :param again: whether what had the traffic already, and lost it in the watch window, may try once more
     :raises CommandExecutionError: with the last lines of the app's log; the traffic is then where it was before
     """
     changes = pending(slots, current, release, path, config_files)
@@ -143,6 +146,8 @@ def activate(slots, current, release, path, config_files, health, window, warm_r
         _restart_in_place(slot, release, path, health)
     else:
         slot, back = _idle(slots, before), before
+        if not again:
+            _must_not_be_refused(slot, release, config_files)
         if not _is_warm(slot, release, path, config_files, health):
             _start_idle(slot, back, release, path, config_files, health, warm_requests)
         _ask_master_later(slot, back, current, health, window, confirm)
@@ -529,9 +534,21 @@ def _confirm(slot, back, current, release, health, window):
         _watch(slot, release, health, window)
     except CommandExecutionError as error:
         reason = _reason(slot, release, error, "the traffic went back to where it was")
+        slot_record.refuse(slot, str(error))
         _go_back(slot, back, current, health)
         raise CommandExecutionError(reason) from error
     slot_record.write(slot, {**slot_record.read(slot), "confirmed": True})
+    slot_record.pardon(slot)
+
+
+def _must_not_be_refused(slot, release, config_files):
+    refused = slot_record.refusal(slot, slot_record.fingerprint(slot, release, config_files))
+    if refused:
+        at = datetime.fromtimestamp(refused["at"], tz=timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        raise CommandExecutionError(
+            f"release {release} had the traffic of this host and lost it at {at}: {refused['reason']}; no pull tries it"
+            " again: deploy another, or apply this host's states yourself"
+        )
 
 
 def _go_back(failed, back, current, health):

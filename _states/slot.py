@@ -6,7 +6,9 @@ import slot_record
 import state_result
 
 
-def active(name, release, path, slots, current, config_files, health, window, warm_requests, keep_warm, confirm=0):
+def active(
+    name, release, path, slots, current, config_files, health, window, warm_requests, keep_warm, confirm=0, again=True
+):
     """
     Ensure that a release has the traffic, started with the config files as they are now.
 
@@ -25,6 +27,7 @@ def active(name, release, path, slots, current, config_files, health, window, wa
             - warm_requests: 16
             - keep_warm: 300
             - confirm: 60
+            - again: true
             - watch:
               - file: shop-server
 
@@ -32,7 +35,7 @@ def active(name, release, path, slots, current, config_files, health, window, wa
     change predicts the restart. For real, a process is restarted because its files differ from those it started with.
     """
     where = (slots, current, release, path, config_files)
-    result = _active(name, where, release, (health, window, warm_requests, keep_warm, confirm))
+    result = _active(name, where, release, (health, window, warm_requests, keep_warm, confirm, again))
     # Salt puts the answer of mod_watch in the place of ours if nothing changed, a failure included.
     return {**result, "skip_watch": not (__opts__["test"] and result["result"])}
 

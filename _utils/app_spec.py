@@ -79,7 +79,8 @@ def load(pillar, grains=None):
     )
     apps = tuple(_app(name, values, grains) for name in values["apps"])
     told = {"only": values.get("only", ""), "rollouts": values["rollouts"], "skipped": values["skipped"]}
-    return Fleet(hosts, apps, released="releases" in values, **told)
+    pull = _seconds(values["pull"]["every"]) if "pull" in values else 0
+    return Fleet(hosts, apps, released="releases" in values and not pull, pull=pull, **told)
 
 
 def plain(app):
@@ -210,7 +211,7 @@ def _app(name, values, grains):
         web=web,
         variables=variables,
         health=_health(app["health"], host=app["domains"][0]),
-        rollout=_rollout(app["rollout"], app["hosts"], pushed=values.get("only") == name),
+        rollout=_rollout(app["rollout"], app["hosts"], pushed=values.get("only") == name, pulled=values["pulled"]),
         hooks=_hooks(app["hooks"]),
         tls=_tls(app, values["hosts"], grains.get("id")),
         maintenance=_maintenance(app["maintenance"], paths, values["allow"], values["closed_for"]),
@@ -306,20 +307,25 @@ def _bytes(size):
     return int(number) * {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}[unit]
 
 
+def _seconds(time):
+    """A time as systemd writes it, ``30m``, in seconds."""
+    return int(time[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[time[-1]]
+
+
 def _health(health, host):
     lowest, _, highest = str(health["status"]).partition("-")
     kept = {key: health[key] for key in ("path", "timeout", "interval", "successes", "start_timeout")}
     return Health(**kept, statuses=(int(lowest), int(highest or lowest)), host=host)
 
 
-def _rollout(rollout, hosts, pushed):
+def _rollout(rollout, hosts, pushed, pulled):
     """Only a master that pushes a release can be asked whether it still wants it."""
     canary = waves.first(hosts, rollout["canary"])
     wave = rollout.get("wave", max(len(hosts) - len(canary), 1))
     watch = Watch(seconds=rollout["watch"], errors=rollout["errors"], slowdown=rollout["slowdown"])
     kept = {key: rollout[key] for key in ("unreachable", "between", "lock_timeout")}
     kept["confirm"] = rollout["confirm"] if pushed else 0
-    return Rollout(canary=tuple(canary), wave=waves.size(len(hosts), wave), watch=watch, **kept)
+    return Rollout(canary=tuple(canary), wave=waves.size(len(hosts), wave), watch=watch, again=not pulled, **kept)
 
 
 def _hooks(hooks):

@@ -258,13 +258,15 @@ class Rollout:
     """
     Which hosts take a new release first, and how many at once then; the last three are seconds.
 
-    ``unreachable`` is what a deploy does about a host that does not answer: ``fail`` or ``skip``.
+    ``unreachable`` is what a deploy does about a host that does not answer: ``fail`` or ``skip``; ``again`` is whether
+    a release that lost the traffic in its watch window is tried once more.
     """
 
     unreachable: str
     canary: tuple
     wave: int
     watch: Watch
+    again: bool
     between: int
     confirm: int
     lock_timeout: float
@@ -385,9 +387,10 @@ class Fleet:
     """
     All hosts and all apps.
 
-    ``released`` is true where the pillar says what is deployed (key ``releases``), ``only`` names the one app that a
-    deploy is about (empty: no deploy, or every app), ``rollouts`` the releases that are being brought to hosts by app,
-    ``skipped`` the hosts that missed the one that is deployed.
+    ``released`` is true where the ledger alone says what is deployed (key ``releases``), ``only`` names the one app
+    that a deploy is about (empty: no deploy, or every app), ``rollouts`` the releases that are being brought to hosts
+    by app, ``skipped`` the hosts that missed the one that is deployed, ``pull`` how many seconds after a pull of a host
+    the next begins (0: they do not pull).
     """
 
     hosts: tuple
@@ -396,6 +399,7 @@ class Fleet:
     only: str = ""
     rollouts: Mapping = dataclasses.field(default_factory=dict)
     skipped: Mapping = dataclasses.field(default_factory=dict)
+    pull: int = 0
 
     @property
     def left_alone(self):

@@ -665,6 +665,16 @@ IN_USE = (
     ),
 )
 
+PULL = (
+    Key(
+        "every",
+        text("time", r"[1-9]\d{0,3}[smhd]", "write it as 30m, 6h or 1d"),
+        REQUIRED,
+        "How long after a pull the next begins, from `s`econds to `d`ays. Each host waits up to a tenth of it longer,"
+        " by chance, so that not all of them ask the master at once.",
+    ),
+)
+
 PILLAR = (
     Key(
         "hosts",
@@ -709,6 +719,13 @@ PILLAR = (
         "What is deployed, as the master's ledger gives it. If it is there, an app not in it is not released yet.",
     ),
     Key(
+        "pull",
+        table(*PULL, fix="write {every: 30m}"),
+        Derived("hosts do nothing by themselves"),
+        "Every host applies its states by itself, too: see below, and [pull.md](pull.md). An app that was never"
+        " deployed from the master then has its `revision`.",
+    ),
+    Key(
         "rollouts",
         mapping(APP_NAME, text("id of a release", r"[0-9a-f]{12}", "write its 12 digits"), "mapping of apps"),
         {},
@@ -740,6 +757,13 @@ PILLAR = (
         APP_NAME,
         Derived("every app"),
         "The one app that hosts see: `orch.deploy` passes it along, so that a deploy leaves the other apps alone.",
+    ),
+    Key(
+        "pulled",
+        Kind("true or false", lambda value: isinstance(value, bool), "leave it out: a pull passes it along"),
+        False,
+        "Whether it is a pull that applies the states, which passes this along: a release that had the traffic of the"
+        " host and lost it is not tried again then.",
     ),
     Key(
         "allow",

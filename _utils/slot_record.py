@@ -109,6 +109,26 @@ def write(slot, record):
     atomic_file.write(slot["record"], json.dumps(record, indent=1).encode() + b"\n")
 
 
+def refuse(slot, reason):
+    """Note why what the slot was started with lost the traffic again."""
+    refused = {"fingerprint": read(slot).get("fingerprint", ""), "at": int(time.time()), "reason": reason}
+    atomic_file.write(_refusal(slot), json.dumps(refused, indent=1).encode() + b"\n")
+
+
+def refusal(slot, fingerprint):
+    """Return ``at`` (seconds since 1970) and ``reason`` of the last refusal if it is for this fingerprint, else {}."""
+    try:
+        refused = json.loads(_refusal(slot).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return refused if refused["fingerprint"] == fingerprint else {}
+
+
+def pardon(slot):
+    """Remove that note: what was refused has proved itself."""
+    _refusal(slot).unlink(missing_ok=True)
+
+
 def forget(slot):
     """Remove the note: from now on nobody may take the slot for ready."""
     with suppress(FileNotFoundError):
@@ -154,6 +174,10 @@ def note(path, lines):
     if lines:
         with suppress(OSError), open(path, "a", encoding="utf-8") as log:
             log.writelines(f"{line}\n" for line in lines)
+
+
+def _refusal(slot):
+    return Path(slot["record"]).with_suffix(".refused")
 
 
 def _stamp(path):

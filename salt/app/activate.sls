@@ -16,6 +16,7 @@ include:
     - warm_requests: {{ app.web.warm_requests }}
     - keep_warm: {{ app.keep_warm }}
     - confirm: {{ app.rollout.confirm }}
+    - again: {{ app.rollout.again }}
     - require:
       - slot: {{ app.name }}-links
       - file: {{ app.name }}-logs

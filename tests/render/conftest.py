@@ -60,6 +60,7 @@ def _options(folder, host):
             "id": host,
             "root_dir": str(folder),
             "conf_file": str(folder / "minion"),
+            "config_dir": str(folder),
             "cachedir": str(folder / "cache"),
             "pki_dir": str(folder / "pki"),
             "sock_dir": str(folder / "sock"),

@@ -177,3 +177,18 @@ def test_only_a_release_that_is_pushed_is_to_be_confirmed_by_the_master(apps):
     assert module.spec("shop")["rollout"]["confirm"] == 0
     module.__pillar__ = {**module.__pillar__, "only": "shop"}
     assert module.spec("shop")["rollout"]["confirm"] == 60
+
+
+def test_where_hosts_pull_an_app_that_was_never_deployed_has_its_revision(apps, resolve):
+    module = apps("web1")
+    module.__pillar__ = {**module.__pillar__, "pull": {"every": "30m"}, "releases": {}}
+    (spec,) = module.specs()
+    assert (spec["releases"][0]["id"], spec["releases"][0]["revision"]) == ("1a2b3c4d5e6f", "v1")
+
+
+def test_a_pull_never_undoes_a_push(apps, resolve):
+    module = apps("web1")
+    deployed = {"shop": {"id": "f" * 12, "commit": "f" * 40, "revision": "v2"}}
+    module.__pillar__ = {**module.__pillar__, "pull": {"every": "30m"}, "releases": deployed}
+    (spec,) = module.specs()
+    assert (spec["releases"][0]["id"], resolve.questions) == ("f" * 12, [])

@@ -13,6 +13,7 @@ import app_spec_keys
 PAGE = Path(__file__).parents[2] / "docs" / "pillar.md"
 SECTIONS = {
     "The whole pillar": app_spec_keys.PILLAR,
+    "pull": app_spec_keys.PULL,
     "hosts:&lt;host&gt;": app_spec_keys.HOST,
     "apps:&lt;app&gt;": app_spec_keys.APP,
     "apps:&lt;app&gt;:source": app_spec_keys.SOURCE,

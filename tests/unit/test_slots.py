@@ -184,8 +184,8 @@ class App:
         assert argv[-2:] == ["apps.rollout", "shop"]
         return json.dumps({"local": self.master})
 
-    def activate(self, id, keep_warm=0, confirm=0):
-        return self.module.activate(*self.where(id), self.health, self.window, 4, keep_warm, confirm)
+    def activate(self, id, keep_warm=0, confirm=0, again=True):
+        return self.module.activate(*self.where(id), self.health, self.window, 4, keep_warm, confirm, again)
 
     def confirm(self):
         """The timer that the last ``activate`` has set runs out."""
@@ -427,6 +427,41 @@ def test_a_release_that_fails_in_the_watch_window_loses_the_traffic_again(app):
     assert app.serving() == ("blue", "r1")
     assert os.path.realpath(app.current) == str(app.folder / "releases/r1")
     assert app.running() == ["shop-blue"]
+
+
+def lost_traffic(app, release):
+    """The release had the traffic and lost it again; now the front door is well."""
+    door, app.module.FRONT_DOOR = app.module.FRONT_DOOR, str(app.folder / "no-nginx.sock")
+    with pytest.raises(CommandExecutionError, match="at the front door"):
+        app.activate(release)
+    app.module.FRONT_DOOR = door
+
+
+def test_no_pull_gives_the_traffic_once_more_to_what_has_lost_it(app):
+    app.activate("r1")
+    lost_traffic(app, "r2")
+    app.supervisor.calls.clear()
+    with pytest.raises(CommandExecutionError, match="release r2 had the traffic .* lost it at 20.*Z: 2 bad answers"):
+        app.activate("r2", again=False)
+    assert ("start", "shop-green") not in app.supervisor.calls
+    assert app.serving() == ("blue", "r1")
+
+
+def test_a_pull_tries_another_release_and_other_config_files(app):
+    app.activate("r1")
+    lost_traffic(app, "r2")
+    app.config.write_text('{"changed": true}', encoding="utf-8")
+    app.activate("r2", again=False)
+    assert app.serving() == ("green", "r2")
+
+
+def test_what_has_proved_itself_in_a_second_try_is_pardoned(app):
+    app.activate("r1")
+    lost_traffic(app, "r2")
+    app.activate("r2")
+    app.activate("r1", again=False)
+    app.activate("r2", again=False)
+    assert app.serving() == ("green", "r2")
 
 
 def test_a_first_release_that_fails_in_the_watch_window_leaves_no_traffic(app):

@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+# Managed by Salt: salt://_utils/pulling.py
+"""
+Bring this host to what its pillar says, by itself: slipway-pull.timer calls it (docs/pull.md).
+
+    slipway-pull --salt-call=PROGRAM --config-dir=FOLDER --cache=FOLDER --alone=SLS,... [MASTER:PORT ...]
+
+It prints what has changed and what failed, for the journal; the exit code is 1 if anything failed. Where no master is
+reached it applies the SLS files of ``--alone`` from what the minion has kept: what belongs to no release and needs no
+secret. A host that is at another state run is left to it. Any Python from 3.8 on runs it.
+"""
+
+import argparse
+import json
+import re
+import socket
+import subprocess
+import sys
+import time
+
+# Seconds within which a master takes the connection.
+REACHED = 5
+# What Salt returns instead of results where another state run is at work.
+BUSY = re.compile(r'The function "state\.\w+" is running as PID \d+')
+
+
+def is_reached(door):
+    """Return whether ``address:port`` takes a connection."""
+    address, _, port = door.rpartition(":")
+    try:
+        socket.create_connection((address.strip("[]"), int(port)), timeout=REACHED).close()
+    except OSError:
+        return False
+    return True
+
+
+def command(options, alone):
+    """Return the arguments with which Salt is called: the whole highstate, or ``alone`` without a master."""
+    salt = [options.salt_call, f"--config-dir={options.config_dir}", "--out=json", "--log-level=quiet"]
+    if not alone:
+        return [*salt, "state.apply", 'pillar={"pulled": true}']
+    kept = [f"--file-root={options.cache}/files/base", f"--pillar-root={options.cache}/pillar"]
+    return [*salt, "--local", *kept, "state.sls", alone]
+
+
+def report(answer):
+    """Return the lines that tell what Salt's answer says, and whether all is well."""
+    if not isinstance(answer, dict):
+        lines = [str(line) for line in answer] if isinstance(answer, list) else [str(answer)]
+        if any(BUSY.search(line) for line in lines):
+            return ["this host is at another state run: the next pull sees to it"], True
+        return lines, False
+    results = sorted(answer.values(), key=lambda result: result["__run_num__"])
+    changed = [f"changed: {result['__id__']}" for result in results if result["changes"]]
+    failed = [f"FAILED: {result['__id__']}: {result['comment']}" for result in results if result["result"] is False]
+    return [*changed, *failed], not failed
+
+
+def applied(argv):
+    """Return what Salt answers: its results, or a text that says why there are none."""
+    done = subprocess.run(argv, capture_output=True, stdin=subprocess.DEVNULL, text=True)
+    try:
+        return json.loads(done.stdout)["local"]
+    except (ValueError, KeyError, TypeError):
+        return (done.stdout + done.stderr).strip() or f"{argv[0]} ended with the exit code {done.returncode}"
+
+
+def main(argv):
+    parser = argparse.ArgumentParser()
+    for name in ("salt-call", "config-dir", "cache", "alone"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("masters", nargs="*")
+    options = parser.parse_args(argv)
+    lost = bool(options.masters) and not any(map(is_reached, options.masters))
+    if lost:
+        print(f"no master is reached ({', '.join(options.masters)}): {options.alone} alone, the apps stay as they are")
+    begin = time.monotonic()
+    lines, well = report(applied(command(options, options.alone if lost else "")))
+    print("\n".join([*lines, f"{'done' if well else 'failed'} after {time.monotonic() - begin:.1f} s"]), flush=True)
+    return 0 if well else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,138 @@
+"""A server that was bare, as docs/one-server.md makes it one: Salt, PostgreSQL, app and Nginx, and no master."""
+
+import json
+import re
+import subprocess
+
+import pytest
+import yaml
+from conftest import TREE, by_id, changed, failed
+from test_docs import commands, missing
+
+from lab import Lab
+
+PAGE = "docs/one-server.md"
+NET = "10.213.14"
+FILE = re.compile(r"^```yaml\n# (pillar/\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# Salt, uv and all that the lab's image has of them.
+BARE = "systemctl disable --now salt-minion; rm -rf /opt/salt /usr/local/bin/salt* /etc/salt /etc/systemd/system/salt-*"
+
+
+class Server:
+    def __init__(self, lab):
+        self.lab = lab
+
+    def run(self, *argv, **options):
+        return self.lab.run("server", list(argv), **options)
+
+    def sh(self, text, **options):
+        return self.run("sh", "-c", text, **options)
+
+    def apply(self, *arguments):
+        done = self.run("salt-call", "--out=json", "state.apply", *arguments, check=False)
+        return by_id(json.loads(done.stdout)["local"])
+
+    def page(self, which):
+        """Run commands of the page, and compare what they print with what it shows."""
+        for command in commands(PAGE):
+            if which(command.text):
+                done = self.sh(command.text, check=False)
+                assert done.returncode == 0, f"{command.text}\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
+                assert missing(command, done) == [], f"{command.text}\n{done.stdout[-4000:]}"
+
+    def health(self):
+        done = self.sh("curl -sS -H 'Host: shop.example.com' http://127.0.0.1/healthz/")
+        return json.loads(done.stdout)
+
+    def load(self, seconds):
+        argv = ["python3", "-m", "lab.load", f"http://{NET}.20", "--host", "shop.example.com"]
+        return subprocess.Popen([*argv, "--seconds", str(seconds)], cwd=TREE, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A server with nothing but Debian, a clone of the tree, and the files that the page has the reader write."""
+    pillar = tmp_path_factory.mktemp("inventory")
+    (pillar / "hosts.yaml").write_text(yaml.safe_dump({"server": {"address": f"{NET}.20", "roles": []}}))
+    lab = Lab(name="onetest", pillar=pillar, prefix=NET)
+    try:
+        lab.up()
+        server = Server(lab)
+        server.sh(BARE)
+        clone = lab.root("server") / "srv/slipway"
+        subprocess.run(["git", "clone", "--quiet", TREE, clone], check=True)
+        for name, text in FILE.findall((TREE / PAGE).read_text(encoding="utf-8")):
+            (clone / name).write_text(text, encoding="utf-8")
+        yield server
+    finally:
+        lab.down()
+
+
+@pytest.fixture(scope="module")
+def installed(server):
+    server.page(lambda text: "apply" not in text and "curl" not in text)
+    return server
+
+
+@pytest.fixture(scope="module")
+def first_runs(installed):
+    """What test=True says of the very first run, and what it does."""
+    return installed.apply("test=True"), installed.apply()
+
+
+@pytest.fixture(scope="module")
+def applied(installed, first_runs):
+    return installed
+
+
+def test_a_first_run_in_test_mode_predicts_what_the_first_run_changes(first_runs):
+    predicted, done = first_runs
+    assert failed(predicted) == failed(done) == {}
+    assert changed(predicted) == changed(done)
+
+
+def test_every_command_of_the_page_does_what_it_says(applied):
+    applied.page(lambda text: True)
+
+
+def test_a_second_run_changes_nothing_and_test_mode_agrees(applied):
+    assert changed(applied.apply("test=True")) == set()
+    again = applied.apply()
+    assert (failed(again), changed(again)) == ({}, set())
+
+
+def test_no_daemon_of_salt_is_left_running(applied):
+    assert "salt" not in applied.run("ps", "-e", "-o", "args=").stdout
+
+
+def test_a_changed_app_is_deployed_and_no_request_fails(applied):
+    before = applied.health()["release"]
+    with applied.load(120) as users:
+        applied.sh("echo '# changed' >>/srv/slipway/examples/shop/catalogue/views.py")
+        results = applied.apply()
+        users.terminate()
+        summary = json.loads(users.communicate()[0])
+    assert failed(results) == {}
+    assert applied.health()["release"] != before
+    assert (summary["failed"], len(summary["releases"])) == (0, 2), summary["failures"]
+
+
+def test_a_broken_app_gets_no_request_and_the_exit_code_says_so(applied):
+    before = applied.health()["release"]
+    applied.sh("cd /srv/slipway/examples/shop; cp shop/wsgi.py /root; echo 'import tea_analytics' >>shop/wsgi.py")
+    done = applied.run("make", "-C", "/srv/slipway", "apply", check=False)
+    assert done.returncode != 0
+    assert "No module named 'tea_analytics'" in done.stdout
+    assert applied.health()["release"] == before
+    applied.sh("cp /root/wsgi.py /srv/slipway/examples/shop/shop/wsgi.py")
+    assert failed(applied.apply()) == {}
+
+
+def test_installing_again_keeps_salt_and_says_who_the_server_is(applied):
+    before = applied.run("stat", "-c", "%Y", "/opt/salt").stdout
+    done = applied.run("make", "-C", "/srv/slipway", "install")
+    assert "server is ready" in done.stdout
+    assert applied.run("stat", "-c", "%Y", "/opt/salt").stdout == before
+    other = applied.run("make", "-C", "/srv/slipway", "install", "HOST=web7", check=False)
+    assert other.returncode != 0
+    assert "which host of /srv/slipway/pillar/hosts.yaml is this? make install HOST=..., one of: server" in other.stderr

@@ -1,0 +1,161 @@
+"""Hosts that apply their states by themselves: three app hosts, one of them with the database, in a lab of their own."""
+
+import contextlib
+import re
+import shutil
+
+import pytest
+from conftest import TREE, Site, changed, failed, wait_for
+from test_docs import commands, missing, run
+
+from lab import Lab
+
+NET = "10.213.15"
+HOSTS = ("web1", "web2", "web3")
+ADDRESSES = {host: f"{NET}.{number}" for number, host in enumerate(HOSTS, 11)}
+INVENTORY = f"""
+web1: {{address: {NET}.11, roles: [app, database], max_connections: 300}}
+web2: {{address: {NET}.12, roles: [app]}}
+web3: {{address: {NET}.13, roles: [app]}}
+"""
+
+
+class Pulling(Site):
+    """The hosts as operators and visitors see them; ``pillar`` is the folder of the lab's pillar."""
+
+    def __init__(self, lab, pillar):
+        super().__init__(lab)
+        self.pillar = pillar
+
+    def want(self, revision="v1", pull="{every: 30m}"):
+        """Change the pillar, as an operator does."""
+        app = self.pillar / "apps/shop.sls"
+        app.write_text(re.sub(r"revision: .*", f"revision: {revision}", app.read_text()))
+        init = self.pillar / "apps/init.sls"
+        init.write_text("include:\n  - apps.shop\n" + (f"pull: {pull}\n" if pull else ""))
+
+    def pull(self, *hosts):
+        """Pulls that begin in the same second; returns once all have ended."""
+        for host in hosts:
+            self.lab.run(host, ["systemctl", "start", "--no-block", "slipway-pull"])
+        wait_for(lambda: not any(self.is_pulling(host) for host in hosts), 180)
+
+    def is_pulling(self, host):
+        state = self.lab.run(host, ["systemctl", "is-active", "slipway-pull"], check=False).stdout.strip()
+        return state in ("active", "activating")
+
+    def journal(self, host):
+        return self.lab.run(host, ["journalctl", "-u", "slipway-pull", "-o", "cat"]).stdout
+
+    def forget(self):
+        for host in HOSTS:
+            self.lab.run(host, ["journalctl", "--rotate"])
+            self.lab.run(host, ["journalctl", "--vacuum-time=1s"])
+
+    def serving(self):
+        return {host: self.health(address)["release"] for host, address in ADDRESSES.items()}
+
+
+@pytest.fixture(scope="module")
+def pulling(tmp_path_factory):
+    pillar = tmp_path_factory.mktemp("pulling") / "pillar"
+    shutil.copytree(TREE / "pillar", pillar)
+    (pillar / "hosts.yaml").write_text(INVENTORY)
+    app = pillar / "apps/shop.sls"
+    app.write_text(app.read_text().replace("10.213.7.", f"{NET}.").replace("watch: 3", "watch: 2"))
+    lab = Lab(name="pulltest", pillar=pillar, prefix=NET)
+    try:
+        site = Pulling(lab, pillar)
+        site.want("v1")
+        lab.up()
+        yield site
+    finally:
+        lab.down()
+
+
+@pytest.fixture(scope="module")
+def provisioned(pulling):
+    """Nobody has deployed anything: the hosts have come for what the pillar says."""
+    done = pulling.provision()
+    assert done.returncode == 0, done.stdout[-6000:]
+    return pulling
+
+
+@contextlib.contextmanager
+def users(site):
+    """Users on each host; they must not notice anything."""
+    with site.loads(ADDRESSES, rate=0.3) as met:
+        yield
+    assert {host: summary["failures"] for host, summary in met.items()} == dict.fromkeys(HOSTS, [])
+
+
+def test_an_app_that_was_never_deployed_has_the_revision_of_the_pillar(provisioned):
+    assert provisioned.serving() == dict.fromkeys(HOSTS, provisioned.commit("v1"))
+    assert provisioned.ledger() == {}
+
+
+def test_a_host_that_pulls_is_as_its_states_say(provisioned):
+    for host in HOSTS:
+        assert changed(provisioned.apply(host, "test=True")) == set()
+        again = provisioned.apply(host)
+        assert (failed(again), changed(again)) == ({}, set())
+
+
+def test_three_hosts_that_pull_at_once_end_on_one_release_with_one_migration_and_no_failed_request(provisioned):
+    provisioned.forget()
+    provisioned.want("v2")
+    with users(provisioned):
+        provisioned.pull(*HOSTS)
+    journals = {host: provisioned.journal(host) for host in HOSTS}
+    assert provisioned.serving() == dict.fromkeys(HOSTS, provisioned.commit("v2")), journals
+    assert [journal.count("changed: shop-migrated") for journal in journals.values()].count(1) == 1, journals
+    assert all("FAILED" not in journal for journal in journals.values())
+
+
+def test_a_push_after_a_pull_and_a_pull_after_a_push_agree(provisioned):
+    with users(provisioned):
+        provisioned.must_deploy("tweak")
+        provisioned.forget()
+        provisioned.pull(*HOSTS)
+    assert provisioned.serving() == dict.fromkeys(HOSTS, provisioned.commit("tweak"))
+    assert all("changed: " not in provisioned.journal(host) for host in HOSTS)
+
+
+def test_a_host_without_its_master_heals_what_needs_neither_release_nor_secret_and_goes_on_serving(provisioned):
+    site = provisioned
+    site.lab.cut("master")
+    try:
+        site.lab.run("web1", ["sh", "-c", "echo '# by hand' >>/etc/nginx/nginx.conf; systemctl stop nginx"])
+        site.lab.run("web1", ["sh", "-c", "echo '# by hand' >>/etc/nginx/sites/shop.conf"])
+        site.forget()
+        site.pull("web1")
+        journal = site.journal("web1")
+        assert "no master is reached" in journal
+        assert "changed: nginx-config" in journal
+        assert site.health(ADDRESSES["web1"])["release"] == site.commit("tweak")
+        assert "by hand" in site.lab.run("web1", ["cat", "/etc/nginx/sites/shop.conf"]).stdout
+    finally:
+        site.lab.join("master")
+    wait_for(lambda: site.salt("web1", "test.ping", timeout=5).get("web1") is True, 90)
+    site.pull("web1")
+    assert "by hand" not in site.lab.run("web1", ["cat", "/etc/nginx/sites/shop.conf"]).stdout
+
+
+def test_every_command_of_the_page_does_what_it_says(provisioned):
+    for command in commands("docs/pull.md"):
+        done = run(provisioned, command)
+        assert (done.returncode, missing(command, done)) == (0, []), done.stdout + done.stderr
+
+
+def test_the_timer_pulls_by_itself_until_the_pillar_wants_none(provisioned):
+    site = provisioned
+    site.want("tweak", pull="{every: 2s}")
+    site.forget()
+    assert failed(site.apply("web3")) == {}
+    wait_for(lambda: len(re.findall("^done after", site.journal("web3"), re.MULTILINE)) > 1, 60)
+    site.want("tweak", pull="")
+    wait_for(lambda: not site.is_pulling("web3"), 60)
+    predicted, done = site.apply("web3", "test=True"), site.apply("web3")
+    assert changed(predicted) == changed(done) == {"pull-left", "pull-left-units"}
+    assert changed(site.apply("web3")) == set()
+    assert site.lab.run("web3", ["systemctl", "is-active", "slipway-pull.timer"], check=False).returncode
