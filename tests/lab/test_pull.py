@@ -1,4 +1,4 @@
-"""Hosts that apply their states by themselves: three app hosts, one of them with the database, in a lab of their own."""
+"""Hosts that apply their states by themselves: three app hosts, one of them also the database's."""
 
 import contextlib
 import re

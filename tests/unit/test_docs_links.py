@@ -13,6 +13,7 @@ import app_spec
 TREE = Path(__file__).parents[2]
 PAGES = sorted([*TREE.glob("*.md"), *(TREE / "docs").glob("*.md"), *(TREE / "examples").glob("*.md")])
 RUN_BY_A_TEST = ("README.md", "docs/deploy.md", "docs/hosts.md", "docs/lab.md", "docs/servers.md")
+RUN_BY_A_TEST += ("docs/one-server.md", "docs/pull.md")
 
 FENCED = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`([^`\n]+)`")
@@ -100,7 +101,8 @@ def test_every_command_stands_in_a_block_that_is_run(page):
 
 def test_every_message_is_one_that_the_code_has():
     modules = [file for kind in ("_modules", "_states", "_utils", "_runners") for file in (TREE / kind).glob("*.py")]
-    programs = [TREE / "bin/join", TREE / "conf/join.sh", TREE / "bin/secrets", *(TREE / "bin/at_rest").glob("*.py")]
+    programs = [TREE / "bin/join", TREE / "conf/join.sh", TREE / "bin/secrets"]
+    programs += [TREE / "bin/install", *(TREE / "bin/at_rest").glob("*.py")]
     source = "".join(file.read_text(encoding="utf-8") for file in sorted(modules) + programs)
     # A sentence may go over two lines of the source: then quotes and blanks are between its halves.
     source = re.sub(r"\"\s*\n\s*f?\"", "", source)

@@ -11,6 +11,7 @@ TREE = Path(__file__).parents[2]
 sys.path.insert(0, str(TREE))
 from lab import seed  # noqa: E402
 
+SHIPPED = ("master", "minion", "masterless")
 PLACED = {"master": "10.213.7.2", "web1": "10.213.7.11"}
 # read by Salt, but missing in its list of options
 UNLISTED = {"timeout", "pillar_dirs", "mine_get"}
@@ -51,14 +52,14 @@ def test_the_lab_runs_on_exactly_the_configuration_that_we_ship(layers, what):
     assert (layers["master"] / "etc/salt" / what).read_text() == (TREE / f"conf/{what}.conf").read_text()
 
 
-@pytest.mark.parametrize("what", ["master", "minion"])
+@pytest.mark.parametrize("what", SHIPPED)
 def test_every_option_that_we_ship_is_one_of_salts(what):
     from salt.config import VALID_OPTS
 
     assert set(yaml.safe_load((TREE / f"conf/{what}.conf").read_text())) - UNLISTED <= set(VALID_OPTS)
 
 
-@pytest.mark.parametrize("what", ["master", "minion"])
+@pytest.mark.parametrize("what", SHIPPED)
 def test_every_option_that_we_ship_has_its_reason_above(what):
     paragraphs = (TREE / f"conf/{what}.conf").read_text().split("\n\n")
     options = [lines for lines in paragraphs if not all(line.startswith("#") for line in lines.splitlines())]
