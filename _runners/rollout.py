@@ -11,8 +11,10 @@ from salt.exceptions import CommandExecutionError, SaltException
 import app_spec
 import asking
 import catching_up
+import drifting
 import ledger_file
 import lock_file
+import notices
 import outlook
 import progress
 import restores
@@ -295,6 +297,30 @@ def catch_up():
     ]
     failed = any(problem not in ("", asking.SILENT) for _, _, problem in found)
     return _shown({"hosts": rows, "reason": "", "retcode": int(failed)})
+
+
+def drift(host="", tell=False):
+    """
+    What a highstate would change on each host, and nothing is changed: a table of host, state and change, and below it
+    each change whole (``--out=json`` for programs). The exit code is 1 if there is any, or a host cannot be asked.
+
+    host
+        The host's name; empty for all.
+    tell
+        Whether the people of ``slipway_notify`` are told as well. The master does that each day (``conf/master.conf``).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run rollout.drift web1
+    """
+    fleet = _fleet()
+    rows, lines = drifting.found(__opts__, [one.name for one in ([fleet.host(host)] if host else fleet.hosts)])
+    if rows and tell:
+        notices.send_drift(__opts__, dict.fromkeys(row["host"] for row in rows), lines)
+    shown = {"hosts": rows, "reason": "\n".join(lines), "told": "" if rows else "every host is as its states say"}
+    return _shown({**shown, "retcode": int(bool(rows))})
 
 
 def history(app):

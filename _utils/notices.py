@@ -1,11 +1,13 @@
 """
-Messages about deploys, rollbacks and rotations, from the master to people: a mail, and a webhook as chats have them.
+Messages from the master to people, about deploys, rollbacks, rotations and drift: a mail, and a webhook as chats have
+them.
 
 Who gets them stands in the master's configuration, key ``slipway_notify``. The address of a webhook is a secret: it is
 read from a file, and nothing here says more of it than its host.
 """
 
 import contextlib
+import dataclasses
 import http.client
 import json
 import logging
@@ -34,7 +36,8 @@ TIMEOUT = 10
 SHORT = 300
 
 ADDRESS = text("mail address", r"[!-~]+@[A-Za-z0-9][\w.-]*", "write it as ops@example.com")
-RESULTS = (ledger_file.DEPLOYED, ledger_file.ROLLED_BACK, ledger_file.ROTATED, ledger_file.FAILED)
+DRIFTED = "drifted"
+RESULTS = (ledger_file.DEPLOYED, ledger_file.ROLLED_BACK, ledger_file.ROTATED, ledger_file.FAILED, DRIFTED)
 
 MAIL = (
     app_spec_keys.Key("to", listing(ADDRESS, least=1), app_spec_keys.REQUIRED, "Who gets it."),
@@ -65,6 +68,15 @@ NOTIFY = (
         "What is told.",
     ),
 )
+
+
+@dataclasses.dataclass(frozen=True)
+class Message:
+    """What is told: the subject and the body of a mail, and the JSON of a POST."""
+
+    subject: str
+    body: str
+    payload: dict
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -103,9 +115,37 @@ def send(opts, notice):
 
     Nothing is raised: a message that nobody gets is no reason for a deploy to fail.
     """
+    # A deploy that ended well and after which a step failed is both.
+    results = {notice["result"], *([ledger_file.FAILED] if notice["reason"] else [])}
+    return _tell(opts, results, lambda: _about(notice))
+
+
+def send_drift(opts, hosts, lines):
+    """
+    The same about hosts that are not as their states say.
+
+    :param hosts: their names
+    :param lines: what would be changed there
+    """
+    return _tell(opts, {DRIFTED}, lambda: _about_drift(list(hosts), "\n".join(lines)))
+
+
+def _about(notice):
+    subject = f"{_line(notice['app'], notice['revision'])}: {_ending(notice)}"
+    return Message(subject, _body(notice), _payload(notice))
+
+
+def _about_drift(hosts, text):
+    subject = f"{', '.join(hosts)}: {DRIFTED}"
+    payload = {"text": f"{subject}: salt-run rollout.drift", "hosts": hosts, "result": DRIFTED, "reason": text}
+    return Message(subject, f"{text}\n", payload)
+
+
+def _tell(opts, results, compose):
+    """Send what ``compose`` returns to those who want one of the results."""
     settings, wrong = _settings(opts)
-    if not wrong and _is_wanted(notice, settings["results"]):
-        wrong = [_sent(way, settings[way], notice) for way in ("mail", "webhook") if way in settings]
+    if not wrong and results & set(settings["results"]):
+        wrong = [_sent(way, settings[way], compose) for way in ("mail", "webhook") if way in settings]
     problems = [line for line in wrong if line]
     for line in problems:
         log.warning("%s", line)
@@ -116,37 +156,32 @@ def _settings(opts):
     return app_spec_checks.table(KEY, NOTIFY, opts.get(KEY) or {})
 
 
-def _sent(way, settings, notice):
+def _sent(way, settings, compose):
     """Send a message; what went wrong, as a line."""
     try:
-        return {"mail": _mail, "webhook": _post}[way](settings, notice)
+        return {"mail": _mail, "webhook": _post}[way](settings, compose())
     except Exception as error:
         # A mistake of ours as well must not make a failure of a deploy that is done.
         return f"no message by {way}: {type(error).__name__}"
 
 
-def _is_wanted(notice, results):
-    """A deploy that ended well and after which a step failed is both."""
-    return notice["result"] in results or bool(notice["reason"] and ledger_file.FAILED in results)
-
-
-def _mail(settings, notice):
+def _mail(settings, message):
     """Send the mail; what went wrong, as a line."""
     try:
         with smtplib.SMTP(settings["server"], settings["port"], timeout=TIMEOUT) as server:
-            refused = server.send_message(_message(settings, notice))
+            refused = server.send_message(_email(settings, message))
     except OSError as error:
         return f"no mail was sent by {settings['server']}: {_line(str(error) or type(error).__name__)}"
     return f"{settings['server']} took no mail for {', '.join(refused)}" if refused else ""
 
 
-def _message(settings, notice):
-    message = EmailMessage()
-    message["Subject"] = f"[slipway] {_line(notice['app'], notice['revision'])}: {_ending(notice)}"
-    message["From"] = settings["from"]
-    message["To"] = ", ".join(settings["to"])
-    message.set_content(_body(notice))
-    return message
+def _email(settings, message):
+    email = EmailMessage()
+    email["Subject"] = f"[slipway] {message.subject}"
+    email["From"] = settings["from"]
+    email["To"] = ", ".join(settings["to"])
+    email.set_content(message.body)
+    return email
 
 
 def _body(notice):
@@ -163,11 +198,11 @@ def _body(notice):
     return "\n\n".join("\n".join(block) for block in blocks if any(block)) + "\n"
 
 
-def _post(settings, notice):
+def _post(settings, message):
     """Send the POST; what went wrong, as a line."""
     try:
         address = _address(settings["url_file"])
-        body = json.dumps(_payload(notice)).encode()
+        body = json.dumps(message.payload).encode()
         request = urllib.request.Request(address, body, {"Content-Type": "application/json", "User-Agent": "slipway"})
     except CommandExecutionError as error:
         return f"the webhook was not told: {error}"

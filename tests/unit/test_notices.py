@@ -246,8 +246,21 @@ def test_a_server_that_never_answers_holds_nobody_up(tmp_path, monkeypatch):
 
 
 def test_a_mistake_of_ours_is_told_and_fails_nothing(mails, monkeypatch):
-    monkeypatch.setattr(notices, "_message", lambda *_: 1 / 0)
+    monkeypatch.setattr(notices, "_about", lambda *_: 1 / 0)
     assert notices.send(to_mail(mails), notice()) == ["no message by mail: ZeroDivisionError"]
+
+
+def test_drift_is_told_to_those_who_want_it(mails, hook):
+    opts = {"slipway_notify": {**to_mail(mails)["slipway_notify"], **to_hook(hook.file)["slipway_notify"]}}
+    assert notices.send_drift(opts, ["web1", "web2"], ["web1 nginx-config:", "+# by hand"]) == []
+    mail = email.message_from_bytes(mails.mails[0], policy=email.policy.default)
+    assert mail["Subject"] == "[slipway] web1, web2: drifted"
+    assert mail.get_content().splitlines() == ["web1 nginx-config:", "+# by hand"]
+    (post,) = hook.posts
+    assert (post["text"], post["hosts"]) == ("web1, web2: drifted: salt-run rollout.drift", ["web1", "web2"])
+    opts["slipway_notify"]["results"] = ["failed"]
+    assert notices.send_drift(opts, ["web1"], []) == []
+    assert len(mails.mails) == 1
 
 
 def test_every_mistake_of_the_configuration_is_told_with_its_key_and_nothing_is_sent(hook):

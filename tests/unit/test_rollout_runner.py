@@ -12,6 +12,7 @@ from salt.exceptions import CommandExecutionError
 import asking
 import catching_up
 import ledger_file
+import notices
 
 ADDRESS = "10.0.0."
 APP = {
@@ -397,12 +398,64 @@ def test_the_status_and_the_history_name_who_was_skipped(runner, tmp_path):
     assert rollout.history("shop")["data"][0]["reason"] == "without web2 + web3"
 
 
-def test_the_master_has_hosts_catch_up_by_itself(runner):
+def test_what_the_master_does_by_itself_is_there(runner):
     configuration = yaml.safe_load((Path(__file__).parents[2] / "conf/master.conf").read_text(encoding="utf-8"))
-    [job] = configuration["schedule"].values()
-    module, function = job["function"].split(".")
-    assert module == "rollout"
-    signature(getattr(runner({}), function)).bind()
+    jobs = configuration["schedule"]
+    assert {name: job["function"] for name, job in jobs.items()} == {
+        "catch_up": "rollout.catch_up",
+        "drift": "rollout.drift",
+    }
+    for name, job in jobs.items():
+        signature(getattr(runner({}), name)).bind(**job.get("kwargs", {}))
+
+
+def result(number, name, **more):
+    return {"__id__": name, "__run_num__": number, "result": True, "changes": {}, "comment": "", **more}
+
+
+AS_IT_IS = {"a": result(0, "host-packages")}
+DIFF = "--- \n+++ \n@@ -1 +1,2 @@\n # Managed by Salt\n+# by hand\n"
+WOULD = {"result": None, "comment": "The file is set to be changed\nNote: none made", "changes": {"diff": DIFF}}
+DRIFTED = {**AS_IT_IS, "b": result(1, "nginx-config", **WOULD)}
+REMOTE = result(1, "x", result=None, comment="", changes={"url": {"old": "https://ann:hunter2@git.example.com/"}})
+
+
+def test_drift_is_what_a_highstate_would_change_with_each_diff(runner):
+    answers = {"web1": DRIFTED, "web2": AS_IT_IS, "web3": ["Rendering SLS failed"]}
+    data = runner({host: {"ret": answer, "retcode": 0} for host, answer in answers.items()}).drift()["data"]
+    assert data["hosts"] == [
+        {"host": "web1", "state": "nginx-config", "change": "The file is set to be changed"},
+        {"host": "web3", "state": "", "change": "Rendering SLS failed"},
+    ]
+    assert data["reason"].splitlines() == ["web1 nginx-config:", *DIFF.splitlines()]
+    assert data["retcode"] == 1
+
+
+def test_hosts_that_are_as_their_states_say_have_no_drift_and_one_that_is_off_is_named(runner):
+    answers = {host: {"ret": AS_IT_IS, "retcode": 0} for host in ("web1", "web2", "web3")}
+    data = runner(answers).drift()["data"]
+    assert data == {"hosts": [], "reason": "", "told": "every host is as its states say", "retcode": 0}
+    del answers["web3"]
+    (row,) = runner(answers).drift()["data"]["hosts"]
+    assert row == {"host": "web3", "state": "", "change": "it did not answer"}
+
+
+def test_no_password_of_an_address_is_in_what_is_told_of_drift(runner):
+    data = runner({"web1": {"ret": {"x": REMOTE}, "retcode": 0}}).drift("web1")["data"]
+    assert "https://********@git.example.com/" in data["reason"]
+    assert "hunter2" not in str(data)
+
+
+def test_people_are_told_of_drift_where_the_master_looks_by_itself(runner, monkeypatch):
+    told = []
+    monkeypatch.setattr(notices, "send_drift", lambda opts, hosts, lines: told.append((list(hosts), len(lines))))
+    answers = {host: {"ret": DRIFTED, "retcode": 0} for host in ("web1", "web2")}
+    runner(answers).drift()
+    assert told == []
+    runner(answers).drift(tell=True)
+    assert told == [(["web1", "web2", "web3"], 13)]
+    runner({host: {"ret": AS_IT_IS, "retcode": 0} for host in ("web1", "web2", "web3")}).drift(tell=True)
+    assert len(told) == 1
 
 
 def test_where_nobody_is_behind_only_ledgers_are_read(runner):
