@@ -256,7 +256,7 @@ def test_drift_is_told_to_those_who_want_it(mails, hook):
     mail = email.message_from_bytes(mails.mails[0], policy=email.policy.default)
     assert mail["Subject"] == "[slipway] web1, web2: drifted"
     assert mail.get_content().splitlines() == ["web1 nginx-config:", "+# by hand"]
-    (post,) = hook.posts
+    ((_, _, post),) = hook.posts
     assert (post["text"], post["hosts"]) == ("web1, web2: drifted: salt-run rollout.drift", ["web1", "web2"])
     opts["slipway_notify"]["results"] = ["failed"]
     assert notices.send_drift(opts, ["web1"], []) == []
