@@ -16,8 +16,8 @@ def specs():
 
     The release of an app is the one that the pillar's key ``releases`` (the master's ledger) names. Where the pillar
     has no such key, as on a host without a master, the app's own ``revision`` is resolved here; also where hosts pull
-    (``pull``) and the app was never deployed. An app that a rollout
-    is bringing to its hosts (``apps.left_alone``) is not among them, but for the rollout itself.
+    (``pull``) and the app was never deployed. An app that a rollout is bringing to its hosts (``apps.left_alone``) is
+    not among them, but for the rollout itself.
 
     :raises SpecError: with every mistake of the pillar, or if this minion's id is not in ``hosts``
     :raises CommandExecutionError: if a revision cannot be resolved

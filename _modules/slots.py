@@ -534,8 +534,9 @@ def _confirm(slot, back, current, release, health, window):
         _watch(slot, release, health, window)
     except CommandExecutionError as error:
         reason = _reason(slot, release, error, "the traffic went back to where it was")
-        slot_record.refuse(slot, str(error))
+        fingerprint = slot_record.read(slot).get("fingerprint", "")
         _go_back(slot, back, current, health)
+        slot_record.refuse(slot, fingerprint, str(error))
         raise CommandExecutionError(reason) from error
     slot_record.write(slot, {**slot_record.read(slot), "confirmed": True})
     slot_record.pardon(slot)

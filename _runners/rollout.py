@@ -318,7 +318,8 @@ def drift(host="", tell=False):
     fleet = _fleet()
     rows, lines = drifting.found(__opts__, [one.name for one in ([fleet.host(host)] if host else fleet.hosts)])
     if rows and tell:
-        notices.send_drift(__opts__, dict.fromkeys(row["host"] for row in rows), lines)
+        told = [" ".join(filter(None, row.values())) for row in rows]
+        notices.send_drift(__opts__, dict.fromkeys(row["host"] for row in rows), [*told, "", *lines])
     shown = {"hosts": rows, "reason": "\n".join(lines), "told": "" if rows else "every host is as its states say"}
     return _shown({**shown, "retcode": int(bool(rows))})
 

@@ -109,10 +109,11 @@ def write(slot, record):
     atomic_file.write(slot["record"], json.dumps(record, indent=1).encode() + b"\n")
 
 
-def refuse(slot, reason):
-    """Note why what the slot was started with lost the traffic again."""
-    refused = {"fingerprint": read(slot).get("fingerprint", ""), "at": int(time.time()), "reason": reason}
-    atomic_file.write(_refusal(slot), json.dumps(refused, indent=1).encode() + b"\n")
+def refuse(slot, fingerprint, reason):
+    """Note why what the slot was started with lost the traffic again, if the disk takes it."""
+    refused = {"fingerprint": fingerprint, "at": int(time.time()), "reason": reason}
+    with suppress(OSError):
+        atomic_file.write(_refusal(slot), json.dumps(refused, indent=1).encode() + b"\n")
 
 
 def refusal(slot, fingerprint):

@@ -453,7 +453,7 @@ def test_people_are_told_of_drift_where_the_master_looks_by_itself(runner, monke
     runner(answers).drift()
     assert told == []
     runner(answers).drift(tell=True)
-    assert told == [(["web1", "web2", "web3"], 13)]
+    assert told == [(["web1", "web2", "web3"], 17)]
     runner({host: {"ret": AS_IT_IS, "retcode": 0} for host in ("web1", "web2", "web3")}).drift(tell=True)
     assert len(told) == 1
 
