@@ -34,13 +34,15 @@ def is_reached(door):
     return True
 
 
-def command(options, alone):
-    """Return the arguments with which Salt is called: the whole highstate, or ``alone`` without a master."""
+def commands(options, lost):
+    """Return the arguments with which Salt is called, once after the other; the last is the state run."""
     salt = [options.salt_call, f"--config-dir={options.config_dir}", "--out=json", "--log-level=quiet"]
-    if not alone:
-        return [*salt, "state.apply", 'pillar={"pulled": true}']
-    kept = [f"--file-root={options.cache}/files/base", f"--pillar-root={options.cache}/pillar"]
-    return [*salt, "--local", *kept, "state.sls", alone]
+    if lost:
+        kept = [f"--file-root={options.cache}/files/base", f"--pillar-root={options.cache}/pillar"]
+        return [[*salt, "--local", *kept, "state.sls", options.alone]]
+    # The tree may be another than at the last pull. A server without a master has its modules in the tree itself.
+    sync = [[*salt, "saltutil.sync_all"]] if options.masters else []
+    return [*sync, [*salt, "state.apply", 'pillar={"pulled": true}']]
 
 
 def report(answer):
@@ -75,7 +77,8 @@ def main(argv):
     if lost:
         print(f"no master is reached ({', '.join(options.masters)}): {options.alone} alone, the apps stay as they are")
     begin = time.monotonic()
-    lines, well = report(applied(command(options, options.alone if lost else "")))
+    *_, answer = map(applied, commands(options, lost))
+    lines, well = report(answer)
     print("\n".join([*lines, f"{'done' if well else 'failed'} after {time.monotonic() - begin:.1f} s"]), flush=True)
     return 0 if well else 1
 

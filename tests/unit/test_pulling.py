@@ -33,7 +33,7 @@ class Host:
         self.folder = folder
         self.answers({"local": CHANGED})
         self.salt_call = folder / "salt-call"
-        self.salt_call.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >{folder}/called\ncat {folder}/answer\n')
+        self.salt_call.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" "" >>{folder}/called\ncat {folder}/answer\n')
         self.salt_call.chmod(0o755)
 
     def answers(self, answer):
@@ -45,7 +45,8 @@ class Host:
         return subprocess.run(argv, capture_output=True, text=True, timeout=30)
 
     def called(self):
-        return (self.folder / "called").read_text().splitlines()
+        """The arguments of each call."""
+        return [call.splitlines() for call in (self.folder / "called").read_text().split("\n\n") if call.strip()]
 
 
 @pytest.fixture
@@ -69,24 +70,26 @@ def gone():
 
 def test_the_whole_highstate_is_applied_where_the_master_is_reached(host, master):
     done = host.pull(master)
-    assert host.called() == ["--config-dir=/etc/salt", "--out=json", "--log-level=quiet", "state.apply", PULLED]
+    options = ["--config-dir=/etc/salt", "--out=json", "--log-level=quiet"]
+    assert host.called() == [[*options, "saltutil.sync_all"], [*options, "state.apply", PULLED]]
     assert done.returncode == 0, done.stderr
 
 
 def test_one_of_several_masters_is_enough(host, gone, master):
     host.pull(gone, master)
-    assert host.called()[-2] == "state.apply"
+    assert host.called()[-1][-2] == "state.apply"
 
 
 def test_a_server_without_a_master_applies_its_highstate(host):
     host.pull()
-    assert host.called()[-2] == "state.apply"
+    assert [call[-2] for call in host.called()] == ["state.apply"]
 
 
 def test_without_its_master_a_host_applies_what_needs_no_release_and_no_secret_from_what_it_has_kept(host, gone):
     done = host.pull(gone)
     kept = ["--file-root=/var/cache/salt/minion/files/base", "--pillar-root=/var/cache/salt/minion/pillar"]
-    assert host.called()[-5:] == ["--local", *kept, "state.sls", "nginx,database.server"]
+    (called,) = host.called()
+    assert called[-5:] == ["--local", *kept, "state.sls", "nginx,database.server"]
     assert done.stdout.startswith(
         f"no master is reached ({gone}): nginx,database.server alone, the apps stay as they are\n"
     )
