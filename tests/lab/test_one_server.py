@@ -51,7 +51,7 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """A server with nothing but Debian, a clone of the tree, and the files that the page has the reader write."""
+    """A server with nothing but Debian, the tree as it is committed, and the files that the page has the reader write."""
     pillar = tmp_path_factory.mktemp("inventory")
     (pillar / "hosts.yaml").write_text(yaml.safe_dump({"server": {"address": f"{NET}.20", "roles": []}}))
     lab = Lab(name="onetest", pillar=pillar, prefix=NET)
@@ -59,10 +59,11 @@ def server(tmp_path_factory):
         lab.up()
         server = Server(lab)
         server.sh(BARE)
-        clone = lab.root("server") / "srv/slipway"
-        subprocess.run(["git", "clone", "--quiet", TREE, clone], check=True)
+        root = lab.root("server")
+        subprocess.run(["git", "archive", f"--output={root}/root/tree.tar", "HEAD"], cwd=TREE, check=True)
+        server.sh("mkdir /srv/slipway; tar --extract --file /root/tree.tar --directory /srv/slipway")
         for name, text in FILE.findall((TREE / PAGE).read_text(encoding="utf-8")):
-            (clone / name).write_text(text, encoding="utf-8")
+            (root / "srv/slipway" / name).write_text(text, encoding="utf-8")
         yield server
     finally:
         lab.down()
