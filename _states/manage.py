@@ -29,7 +29,7 @@ def checked(name, python, folder, settings, user, variables, current=""):
     if _is_served(folder, current):
         return state_result.unchanged(name, "The release is served, so it has been checked")
     if _is_to_come(python):
-        return state_result.would(name, {}, "The release would be checked: the answer will be known when it is staged")
+        return state_result.unchanged(name, "The release is to come: it is checked as soon as it is staged")
     warnings = __salt__["manage.check"](python, folder, settings, user, variables)
     return state_result.unchanged(name, "\n".join([f"No errors, {len(warnings)} warnings", *warnings]))
 
