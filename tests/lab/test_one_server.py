@@ -51,7 +51,7 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """A server with nothing but Debian, the tree as it is committed, and the files that the page has the reader write."""
+    """A server with nothing but Debian, the committed tree, and the files that the page has the reader write."""
     pillar = tmp_path_factory.mktemp("inventory")
     (pillar / "hosts.yaml").write_text(yaml.safe_dump({"server": {"address": f"{NET}.20", "roles": []}}))
     lab = Lab(name="onetest", pillar=pillar, prefix=NET)
