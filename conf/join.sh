@@ -48,6 +48,7 @@ $private
 END
 chmod 700 "$$pki"
 systemctl daemon-reload
+systemctl enable --quiet salt-minion
 systemctl restart salt-minion
 
 tries=0

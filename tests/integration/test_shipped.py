@@ -161,7 +161,8 @@ def test_the_host_gets_the_configuration_that_we_ship(script, host):
     assert (host.config / "minion").read_text() == (TREE / "conf/minion.conf").read_text()
     unit = "salt-minion.service.d/private.conf"
     assert (host.folder / "etc/systemd/system" / unit).read_text() == (TREE / "conf" / unit).read_text()
-    assert (host.folder / "systemctl").read_text().splitlines() == ["daemon-reload", "restart salt-minion"]
+    called = (host.folder / "systemctl").read_text().splitlines()
+    assert called == ["daemon-reload", "enable --quiet salt-minion", "restart salt-minion"]
 
 
 def test_a_host_that_trusts_another_master_is_left_as_it_is(script, host):

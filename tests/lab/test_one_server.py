@@ -2,17 +2,22 @@
 
 import json
 import re
+import shutil
 import subprocess
 
 import pytest
-import yaml
-from conftest import TREE, by_id, changed, failed
-from test_docs import commands, missing
+from conftest import TREE, Site, by_id, changed, failed
+from test_docs import commands, missing, run
 
 from lab import Lab
 
 PAGE = "docs/one-server.md"
 NET = "10.213.14"
+# What the master has: the server, and the host to which its database moves.
+INVENTORY = f"""
+server: {{address: {NET}.20, roles: [app]}}
+db1: {{address: {NET}.21, roles: [database]}}
+"""
 FILE = re.compile(r"^```yaml\n# (pillar/\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Salt, uv and all that the lab's image has of them.
 BARE = "systemctl disable --now salt-minion; rm -rf /opt/salt /usr/local/bin/salt* /etc/salt /etc/systemd/system/salt-*"
@@ -34,15 +39,20 @@ class Server:
 
     def page(self, which):
         """Run commands of the page, and compare what they print with what it shows."""
-        for command in commands(PAGE):
-            if which(command.text):
-                done = self.sh(command.text, check=False)
-                assert done.returncode == 0, f"{command.text}\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
-                assert missing(command, done) == [], f"{command.text}\n{done.stdout[-4000:]}"
+        for command in filter(which, commands(PAGE)):
+            done = run(self, command)
+            assert done.returncode == 0, f"{command.text}\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
+            assert missing(command, done) == [], f"{command.text}\n{done.stdout[-4000:]}"
 
     def health(self):
         done = self.sh("curl -sS -H 'Host: shop.example.com' http://127.0.0.1/healthz/")
         return json.loads(done.stdout)
+
+    def orders(self, host="server"):
+        """How many orders the database on a host has."""
+        question = "SELECT count(*) FROM catalogue_order"
+        argv = ["runuser", "-u", "postgres", "--", "psql", "--no-align", "--tuples-only", "shop", "-c", question]
+        return int(self.lab.run(host, argv, timeout=60).stdout)
 
     def load(self, seconds):
         argv = ["python3", "-m", "lab.load", f"http://{NET}.20", "--host", "shop.example.com"]
@@ -52,8 +62,11 @@ class Server:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """A server with nothing but Debian, the committed tree, and the files that the page has the reader write."""
-    pillar = tmp_path_factory.mktemp("inventory")
-    (pillar / "hosts.yaml").write_text(yaml.safe_dump({"server": {"address": f"{NET}.20", "roles": []}}))
+    pillar = tmp_path_factory.mktemp("inventory") / "pillar"
+    shutil.copytree(TREE / "pillar", pillar)
+    files = dict(FILE.findall((TREE / PAGE).read_text(encoding="utf-8")))
+    (pillar.parent / "pillar/apps/shop.sls").write_text(files["pillar/apps/shop.sls"])
+    (pillar / "hosts.yaml").write_text(INVENTORY)
     lab = Lab(name="onetest", pillar=pillar, prefix=NET)
     try:
         lab.up()
@@ -62,7 +75,7 @@ def server(tmp_path_factory):
         root = lab.root("server")
         subprocess.run(["git", "archive", f"--output={root}/root/tree.tar", "HEAD"], cwd=TREE, check=True)
         server.sh("mkdir /srv/slipway; tar --extract --file /root/tree.tar --directory /srv/slipway")
-        for name, text in FILE.findall((TREE / PAGE).read_text(encoding="utf-8")):
+        for name, text in files.items():
             (root / "srv/slipway" / name).write_text(text, encoding="utf-8")
         yield server
     finally:
@@ -71,7 +84,7 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def installed(server):
-    server.page(lambda text: "apply" not in text and "curl" not in text)
+    server.page(lambda command: command.where == "server" and not re.search("apply|curl", command.text))
     return server
 
 
@@ -93,7 +106,7 @@ def test_a_first_run_in_test_mode_predicts_what_the_first_run_changes(first_runs
 
 
 def test_every_command_of_the_page_does_what_it_says(applied):
-    applied.page(lambda text: True)
+    applied.page(lambda command: command.where == "server")
 
 
 def test_a_second_run_changes_nothing_and_test_mode_agrees(applied):
@@ -137,3 +150,33 @@ def test_installing_again_keeps_salt_and_says_who_the_server_is(applied):
     other = applied.run("make", "-C", "/srv/slipway", "install", "HOST=web7", check=False)
     assert other.returncode != 0
     assert "which host of /srv/slipway/pillar/hosts.yaml is this? make install HOST=..., one of: server" in other.stderr
+
+
+def join(lab, host):
+    """Let a host join as docs/hosts.md says; no SSH is between the hosts of the lab."""
+    lab.run("master", ["salt-key", "--yes", "-d", host])
+    script = lab.run("master", ["/srv/slipway/bin/join", host]).stdout
+    told = lab.run(host, ["sh"], input=script).stdout
+    done = lab.run("master", ["/srv/slipway/bin/join", host, told.split()[-1]], check=False)
+    assert done.returncode == 0, told + done.stdout + done.stderr
+
+
+def test_a_server_that_has_become_too_small_gets_a_master_and_another_host_gets_its_data(applied):
+    site, before = Site(applied.lab), applied.health()["release"]
+    order = ["-d", '{"product": "assam", "quantity": 1}', "-H", "Content-Type: application/json"]
+    applied.run("curl", "-sSf", "-H", "Host: shop.example.com", *order, "http://127.0.0.1/orders/")
+    orders = applied.orders()
+    join(applied.lab, "server")
+    applied.page(lambda command: command.where == "master" and re.search("sync|true|dump|provision", command.text))
+    # Visitors are kept out: nothing is written any more.
+    (dump,) = (applied.lab.root("server") / "var/backups/slipway/shop").glob("*-move.dump")
+    moved = applied.lab.root("db1") / "var/lib/postgresql/move.dump"
+    shutil.copyfile(dump, moved)
+    applied.lab.run("db1", ["chown", "postgres:", "/var/lib/postgresql/move.dump"])
+    applied.page(lambda command: command.where == "master" and re.search("restore|swap|rollout|false", command.text))
+    applied.run("systemctl", "stop", "postgresql")
+    assert applied.health() == {"release": before, "database": "ok"}
+    assert applied.orders("db1") == orders > 0
+    for host in ("db1", "server"):
+        again = site.apply(host)
+        assert (failed(again), changed(again)) == ({}, set())
