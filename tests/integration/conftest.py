@@ -74,6 +74,13 @@ def trust(kind):
     return {key: SHIPPED[kind][key] for key in TRUST if key in SHIPPED[kind]}
 
 
+def quiet(kind):
+    """
+    Without it pytest-salt-factories has each process of Salt write down all that it does, and send it to the test.
+    """
+    return {"log_level_logfile": "error", f"pytest-{kind}": {"log": {"level": "error"}}}
+
+
 def results(done):
     """``{step: its result}`` of an orchestration."""
     (steps,) = done.data["data"].values()
@@ -381,11 +388,12 @@ def daemons(salt_factories, tmp_path_factory):
         "ext_pillar": [{"ledger": {}}],
         "timeout": 5,
         "gather_job_timeout": 3,
+        **quiet("master"),
     }
     master = salt_factories.salt_master_daemon("master", overrides=settings)
     # A process for each job would cost more than the job.
     own = {"user": getpass.getuser(), **trust("minion"), "file_client": "remote", "multiprocessing": False}
-    own["autoload_dynamic_modules"] = False
+    own |= {"autoload_dynamic_modules": False, **quiet("minion")}
     minions = {host: master.salt_minion_daemon(host, overrides=own) for host in HOSTS}
     with master.started(), ThreadPoolExecutor() as pool:
         try:
