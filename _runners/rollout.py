@@ -49,6 +49,34 @@ def deploy(app, revision="", allow_unsafe=False, test=False):
     return _orchestrate("deploy", app, revision=revision, allow_unsafe=allow_unsafe)
 
 
+def promote(app, source, target, allow_unsafe=False, test=False):
+    """
+    Deploy, in one environment of an app, the very release that the ledger says is deployed in another; all else as
+    ``deploy``.
+
+    app
+        The app's name, which one of the two has; the other is ``like`` it.
+    source, target
+        The environments, from where and to where: ``staging``, ``production``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run rollout.promote shop staging production
+    """
+    fleet = _fleet()
+    one, two = (_in_environment(fleet, app, name) for name in (source, target))
+    release = ledger_file.read(ledger_file.folder(__opts__), one.name)["deployed"]
+    if not release:
+        raise CommandExecutionError(f"{one.name}: nothing is deployed there yet: salt-run rollout.deploy {one.name}")
+    # Rather the name that people know; but a tag may have been moved, and a branch has gone on.
+    for revision in (release["revision"], release["commit"]):
+        if _resolve(two, revision)["id"] == release["id"]:
+            return deploy(two.name, revision, allow_unsafe, test)
+    raise CommandExecutionError(f"{two.name}: its source has not {ledger_file.title(release)} of {one.name} any more")
+
+
 def rollback(app, to="", keep_migrations=False, restore=False, test=False):
     """
     Bring an earlier release back, as ``state.orchestrate orch.rollback`` does; all else as ``deploy``.
@@ -397,6 +425,16 @@ def _attempt(entry):
     seconds = round(sum(entry["phases"].values()), 1)
     skipped = f"without {waves.named(entry['skipped'])}" if "skipped" in entry else ""
     return {**shown, "seconds": seconds, "reason": entry["reason"].partition("\n")[0] or skipped}
+
+
+def _in_environment(fleet, name, environment):
+    """The one app that is this one, or like it, in an environment."""
+    found = [app for app in fleet.apps if name in (app.name, app.like) and app.environment == environment]
+    if len(found) == 1:
+        return found[0]
+    fix = "deploy one of them by its name" if found else f"write one, with like: {name} and environment: {environment}"
+    has = f"{', '.join(app.name for app in found) or 'none'} of the environment {environment!r}"
+    raise CommandExecutionError(f"{fleet.app(name).name}: of it and the apps that are like it {has}: {fix}")
 
 
 def _present(app):

@@ -196,6 +196,7 @@ def _app(name, values, grains):
     return App(
         name=name,
         **{key: app[key] for key in AS_TYPED} | _impatience(name, values),
+        like=app.get("like", ""),
         group=app["user"],
         domains=tuple(app["domains"]),
         hosts=tuple(app["hosts"]),

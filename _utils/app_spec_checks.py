@@ -14,6 +14,7 @@ from collections.abc import Mapping
 
 import app_spec_files
 import app_spec_keys
+import app_spec_likeness
 import app_spec_secrets
 import launch
 import sizing
@@ -51,10 +52,18 @@ def settle(pillar, id=None):
     :param pillar: the whole pillar; keys that are not ours are not looked at
     :param id: the minion's id, to tell which passwords it must have; None: none is missed
     """
-    problems = []
     if not isinstance(pillar, Mapping):
         return {}, [f"pillar: {shown(pillar)} is not a mapping: write `key: value` lines"]
     ours = {key.name: pillar[key.name] for key in app_spec_keys.PILLAR if key.name in pillar}
+    whole, typed, unlike = app_spec_likeness.complete(ours.get("apps"))
+    values, problems = _settled({**ours, **({"apps": whole} if "apps" in ours else {})}, pillar, id)
+    # What two apps have from one place is wrong once.
+    told = [app_spec_likeness.as_typed(problem, typed) for problem in problems]
+    return values, list(dict.fromkeys([*unlike, *told]))
+
+
+def _settled(ours, pillar, id):
+    problems = []
     values = _checked_keys("", app_spec_keys.PILLAR, ours, problems)
     apps = values.setdefault("apps", {})
     for name, app in apps.items():
@@ -225,16 +234,14 @@ def _addresses(hosts, problems):
 
 def _complete(name, app):
     """Fill in the defaults that follow from the app's name."""
-    module = name.replace("-", "_")
     app.setdefault("user", name)
-    app.setdefault("settings", f"{module}.settings")
-    app.setdefault("wsgi", f"{module}.wsgi:application")
-    app.setdefault("asgi", f"{module}.asgi:application")
+    for key, module in app_spec_likeness.modules(name).items():
+        app.setdefault(key, module)
     app.setdefault("interface", "asgi" if app.get("server") == "uvicorn" else "wsgi")
     # By the name and not by the order of the apps: another app must not move this one's port.
     app.setdefault("port", FIRST_PORT + zlib.crc32(name.encode()) % PORTS * 2)
     if isinstance(app.get("database"), dict):
-        app["database"].setdefault("name", module)
+        app["database"].setdefault("name", name.replace("-", "_"))
         app["database"].setdefault("user", app["database"]["name"])
 
 

@@ -349,6 +349,7 @@ class App:
     server: str
     process_manager: str
     environment: str
+    like: str
     python: str
     requirements: str
     keep: int

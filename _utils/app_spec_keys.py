@@ -6,6 +6,7 @@ The tables are read by ``app_spec_checks``: a key that is not here is a mistake.
 
 import dataclasses
 
+import app_spec_likeness
 import secret_formats
 import web_servers
 from app_spec_kinds import (
@@ -68,6 +69,9 @@ MODULE = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"
 APP_NAME = text(
     "name of an app", rf"(?!({RESERVED})$)[a-z][a-z0-9-]{{0,30}}",
     "small letters, digits and -, a letter first, at most 31 of them, no name of the system's own",
+)  # fmt: skip
+ENVIRONMENT_NAME = text(
+    "short name", r"[a-z][a-z0-9_-]{0,30}", "small letters, digits, _ and -, a letter first"
 )  # fmt: skip
 USER = text(
     "name of a user", rf"(?!({RESERVED})$)[a-z_][a-z0-9_-]{{0,30}}",
@@ -497,9 +501,23 @@ APP = (
     ),
     Key(
         "environment",
-        text("short name", r"[a-z][a-z0-9_-]{0,30}", "small letters, digits, _ and -, a letter first"),
-        "production",
-        "Which requirements are meant when the app has several: `requirements/<environment>.txt`.",
+        ENVIRONMENT_NAME,
+        app_spec_likeness.ENVIRONMENT,
+        "What this app is for: which of `environments` holds for it, and which requirements are meant when the app has"
+        " several: `requirements/<environment>.txt`.",
+    ),
+    Key(
+        "environments",
+        mapping(ENVIRONMENT_NAME, Kind("mapping", is_mapping, "write `key: value` lines"), "mapping of environments"),
+        {},
+        "For each environment the keys of an app that are otherwise there: [environments.md](environments.md).",
+    ),
+    Key(
+        "like",
+        APP_NAME,
+        Derived("no other app"),
+        "The app of which this one has all keys that it does not have itself; but for `domains`, `user`, `port`,"
+        " `database` and `tls`, which two apps cannot share.",
     ),
     Key(
         "python",

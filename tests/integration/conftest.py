@@ -233,11 +233,15 @@ class Fleet:
 
     @contextlib.contextmanager
     def pillar(self, others=(), **keys):
-        """The app with more keys in its pillar, and other apps beside it, for as long as the block runs."""
+        """
+        The app with more keys in its pillar, and others beside it, for as long as the block runs: names of apps as it
+        is, or ``{name: app}``.
+        """
         file = Path(self.master.config["pillar_roots"]["base"][-1], "apps/shop.sls")
         before = file.read_text()
         # There is no secret for these.
-        more = {name: {**APP, "domains": [f"{name}.example.com"], "database": "none"} for name in others}
+        same = {name: {**APP, "domains": [f"{name}.example.com"], "database": "none"} for name in others}
+        more = others if isinstance(others, dict) else same
         file.write_text(json.dumps({"apps": {"shop": {**APP, **keys}, **more}}))
         try:
             yield

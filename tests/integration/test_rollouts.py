@@ -129,6 +129,17 @@ def test_rollout_rollback_goes_back(fleet):
     assert fleet.serving() == ["one", "one"]
 
 
+def test_the_very_release_of_staging_is_promoted_to_production(fleet):
+    like = {"like": "shop", "environment": "staging", "domains": ["staging.example.com"], "database": "none"}
+    with fleet.pillar(others={"shop-staging": like}):
+        assert fleet.deploy("three", app="shop-staging").returncode == 0
+        assert fleet.serving() == ["one", "one"]
+        done = fleet.run("rollout.promote", "shop", "staging", "production")
+    assert (done.returncode, done.data["result"]) == (0, "done"), (done.data, done.stdout)
+    assert fleet.serving() == fleet.serving("shop-staging") == ["three", "three"]
+    assert fleet.ledger()["deployed"] == release("three")
+
+
 def test_provision_runs_databases_before_apps_and_locks_deploys_out(fleet):
     done = fleet.provision()
     assert done.returncode == 0, done.stdout

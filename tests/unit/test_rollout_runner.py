@@ -601,3 +601,52 @@ def test_what_is_wrong_with_the_words_for_maintenance_is_a_problem_and_no_except
     [problem] = planned["problems"]
     assert problem.startswith(sentence)
     assert set(planned) == set(maintenance("shop", True))
+
+
+@pytest.fixture
+def promote(runner, monkeypatch):
+    """``promote(resolved)``: the deploy that a promotion asks for; ``resolved`` is what each revision means now."""
+
+    def make(resolved, staging=None, **keys):
+        module = runner({})
+        given = module.__salt__["pillar.show_pillar"]()
+        like = {"like": "shop", "environment": "staging", "domains": ["staging.example.com"], "database": "none"}
+        given["apps"]["shop-staging"] = {**like, **(staging or {})}
+        monkeypatch.setattr(module, "_resolve", lambda app, revision: {"id": resolved[app.name, revision]})
+        monkeypatch.setattr(module, "deploy", lambda *args: args)
+        return module.promote("shop", *keys.pop("between", ("staging", "production")), **keys)
+
+    return make
+
+
+def in_staging(folder, revision="main"):
+    release = {"id": "f" * 12, "commit": "f" * 40, "revision": revision}
+    ledger_file.begin(
+        folder, "shop-staging", {"token": "1", "who": "ann", "started": "", "before": {}, "release": release}
+    )
+    ledger_file.succeed(folder, "shop-staging", {})
+
+
+def test_the_release_of_staging_is_deployed_to_production_by_its_name(promote, tmp_path):
+    in_staging(tmp_path, "v2")
+    assert promote({("shop", "v2"): "f" * 12}) == ("shop", "v2", False, False)
+    assert promote({("shop", "v2"): "f" * 12}, allow_unsafe=True, test=True) == ("shop", "v2", True, True)
+
+
+def test_a_branch_that_has_gone_on_does_not_change_what_is_promoted(promote, tmp_path):
+    in_staging(tmp_path)
+    resolved = {("shop", "main"): "e" * 12, ("shop", "f" * 40): "f" * 12}
+    assert promote(resolved)[:2] == ("shop", "f" * 40)
+
+
+def test_what_cannot_be_promoted_is_refused_with_the_reason(promote, tmp_path):
+    with pytest.raises(CommandExecutionError, match="shop-staging: nothing is deployed there yet"):
+        promote({})
+    in_staging(tmp_path)
+    other = {("shop", "main"): "e" * 12, ("shop", "f" * 40): "e" * 12}
+    with pytest.raises(CommandExecutionError, match="shop: its source has not main .* of shop-staging any more"):
+        promote(other)
+    with pytest.raises(CommandExecutionError, match="none of the environment 'test': write one, with like: shop"):
+        promote({}, between=("staging", "test"))
+    with pytest.raises(CommandExecutionError, match="shop, shop-staging of the environment 'production': deploy one"):
+        promote({}, staging={"environment": "production"}, between=("production", "staging"))
