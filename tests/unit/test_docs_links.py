@@ -13,7 +13,7 @@ import app_spec
 TREE = Path(__file__).parents[2]
 PAGES = sorted([*TREE.glob("*.md"), *(TREE / "docs").glob("*.md"), *(TREE / "examples").glob("*.md")])
 RUN_BY_A_TEST = ("README.md", "docs/deploy.md", "docs/hosts.md", "docs/lab.md", "docs/servers.md")
-RUN_BY_A_TEST += ("docs/one-server.md", "docs/pull.md")
+RUN_BY_A_TEST += ("docs/one-server.md", "docs/pull.md", "docs/environments.md")
 
 FENCED = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`([^`\n]+)`")
