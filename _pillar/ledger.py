@@ -30,24 +30,23 @@ def ext_pillar(minion_id, pillar, *args, **kwargs):
         "releases": ledger_file.deployed(folder),
         "rollouts": lock_file.rollouts(folder),
         "skipped": {app: list(hosts) for app, hosts in ledger_file.skipped(folder).items()},
-        "in_use": _own(minion_id, pillar, noted) if noted else {},
+        "in_use": _own(minion_id, noted) if noted else {},
     }
 
 
-def _own(host, pillar, noted):
-    """What a host is told: nothing about secrets that it has not got itself."""
-    try:
-        apps = app_spec.load(pillar).apps
-    except app_spec.SpecError:
-        # The host is told by its own states what is wrong.
-        return {}
-    told = {app.name: _about(host, app, noted.get(app.name, {})) for app in apps}
+def _own(host, noted):
+    """
+    What a host is told: nothing about secrets that it has not got itself. ``pillar`` above is no witness for that: in
+    it is already what the host has sent along.
+    """
+    files = __salt__["pillar_top.secrets"]().get(host, [])
+    told = {
+        app: {path: entry for path, entry in entries.items() if _file(app, path) in files}
+        for app, entries in noted.items()
+    }
     return {app: entries for app, entries in told.items() if entries}
 
 
-def _about(host, app, entries):
-    if host in app.hosts:
-        return entries
-    path = app_spec.password_key(app.name)
-    serves = app.database and app.database.host == host and path in entries
-    return {path: entries[path]} if serves else {}
+def _file(app, path):
+    """The file of the pillar that has the secret."""
+    return f"secrets.{app}_database" if path == app_spec.password_key(app) else f"secrets.{app}"

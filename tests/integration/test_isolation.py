@@ -14,6 +14,8 @@ import salt.utils.event
 from conftest import APP, HOSTS, release
 from intruder import CLAIMS, ITSELF, Intruder
 
+import ledger_file
+
 BLOG = {**APP, "domains": ["blog.example.com"], "hosts": ["web2"], "database": "none", "rollout": {}}
 APPS = {"shop": {**APP, "hosts": ["web1"], "rollout": {}}, "blog": BLOG}
 SECRETS = {
@@ -33,6 +35,7 @@ OWN = {
 }
 PAIRS = list(itertools.permutations(HOSTS, 2))
 NEXT = list(zip(HOSTS, [*HOSTS[1:], HOSTS[0]], strict=True))
+NOTED = {"value": "0f0f0f0f", "since": "2026-11-25T18:41:17+00:00", "login": 1, "overlap": False}
 JOB = "20260101000000000000"
 
 
@@ -96,6 +99,26 @@ SENT = {
 def test_a_host_that_sends_something_along_gets_no_secret_of_another(intruders, sent):
     for host, other in NEXT:
         assert found(intruders[host].pillar(**SENT[sent](other))) <= OWN[host], f"{host} for {other}"
+
+
+def test_a_host_is_told_which_of_its_own_secrets_are_in_use_whatever_it_sends_along(fleet, intruders):
+    ledger_file.use(fleet.ledgers, "shop", {"secrets:shop:SECRET_KEY": NOTED, "passwords:database:shop": NOTED})
+    ledger_file.use(fleet.ledgers, "blog", {"secrets:blog:SECRET_KEY": NOTED})
+    everything = {"hosts": {host: {"roles": ["app", "database"]} for host in HOSTS}}
+    everything["apps"] = {name: {"hosts": list(HOSTS)} for name in APPS}
+    told = {
+        host: {
+            path
+            for entries in intruders[host].pillar(pillar_override=everything)["in_use"].values()
+            for path in entries
+        }
+        for host in HOSTS
+    }
+    assert told == {
+        "web1": {"secrets:shop:SECRET_KEY", "passwords:database:shop"},
+        "web2": {"secrets:blog:SECRET_KEY"},
+        "db1": {"passwords:database:shop"},
+    }
 
 
 @pytest.mark.parametrize("claim", CLAIMS)
