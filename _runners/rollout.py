@@ -3,6 +3,7 @@ What people ask for on the master: deploys, rollbacks, the plan of one, what is 
 ``salt/orch`` makes states.
 """
 
+import logging
 import sys
 
 import salt.utils.jid
@@ -23,6 +24,8 @@ import rollout_plan
 import rollout_status
 import steps
 import waves
+
+log = logging.getLogger(__name__)
 
 # With these values of --out, and without it, what is for people is text.
 TEXT = (None, "", "txt", "text")
@@ -335,7 +338,8 @@ def drift(host="", tell=False):
     host
         The host's name; empty for all.
     tell
-        Whether the people of ``slipway_notify`` are told as well. The master does that each day (``conf/master.conf``).
+        Whether the people of ``slipway_notify`` are told as well, and the master's log. The master does that each night
+        (``conf/master.conf``).
 
     CLI Example:
 
@@ -347,6 +351,9 @@ def drift(host="", tell=False):
     rows, lines = drifting.found(__opts__, [one.name for one in ([fleet.host(host)] if host else fleet.hosts)])
     if rows and tell:
         told = [" ".join(filter(None, row.values())) for row in rows]
+        # For the log, which the master that looks by itself has in any case.
+        for line in told:
+            log.warning("drift: %s", line)
         notices.send_drift(__opts__, dict.fromkeys(row["host"] for row in rows), [*told, "", *lines])
     shown = {"hosts": rows, "reason": "\n".join(lines), "told": "" if rows else "every host is as its states say"}
     return _shown({**shown, "retcode": int(bool(rows))})

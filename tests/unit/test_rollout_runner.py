@@ -446,7 +446,7 @@ def test_no_password_of_an_address_is_in_what_is_told_of_drift(runner):
     assert "hunter2" not in str(data)
 
 
-def test_people_are_told_of_drift_where_the_master_looks_by_itself(runner, monkeypatch):
+def test_people_are_told_of_drift_where_the_master_looks_by_itself(runner, monkeypatch, caplog):
     told = []
     monkeypatch.setattr(notices, "send_drift", lambda opts, hosts, lines: told.append((list(hosts), len(lines))))
     answers = {host: {"ret": DRIFTED, "retcode": 0} for host in ("web1", "web2")}
@@ -454,6 +454,7 @@ def test_people_are_told_of_drift_where_the_master_looks_by_itself(runner, monke
     assert told == []
     runner(answers).drift(tell=True)
     assert told == [(["web1", "web2", "web3"], 17)]
+    assert caplog.messages[0] == "drift: web1 nginx-config The file is set to be changed"
     runner({host: {"ret": AS_IT_IS, "retcode": 0} for host in ("web1", "web2", "web3")}).drift(tell=True)
     assert len(told) == 1
 
