@@ -11,6 +11,8 @@ OWN = ("domains", "user", "port", "database", "tls", "like", "environments")
 # Where no other is named.
 ENVIRONMENT = "production"
 KEY = re.compile(r"apps:([^:\s]+):([^:\s]+)")
+# What may stand in a message as it is; what else apps and environments are called, the checks find.
+NAME = re.compile(r"[\w-]+")
 
 
 def modules(name):
@@ -32,7 +34,7 @@ def complete(apps):
     done, typed, problems = {}, {}, []
     for name, app in apps.items() if isinstance(apps, Mapping) else ():
         done[name] = app
-        if isinstance(app, Mapping):
+        if isinstance(app, Mapping) and _is_name(name):
             problem = _problem(name, app, apps)
             problems += [problem] if problem else []
             done[name], places = _complete(name, app, apps)
@@ -54,18 +56,23 @@ def _problem(name, app, apps):
         return ""
     path, others = f"apps:{name}", _originals(apps)
     if base not in others:
-        return f"{path}:like: {base!r} is no app that is like none itself: take one of {', '.join(map(str, others))}"
+        return f"{path}:like: {base!r} is no app that is like none itself: take one of {', '.join(others)}"
     if "environments" in app:
         return f"{path}:environments: write them at apps:{base}:environments, for all that are like it"
     environment, known = app.get("environment"), apps[base].get("environments")
     if not isinstance(environment, str) or not isinstance(known, Mapping) or environment in known or not known:
         return ""
-    return f"{path}:environment: {environment!r} is none of apps:{base}:environments: {', '.join(map(str, known))}"
+    names = ", ".join(filter(_is_name, known))
+    return f"{path}:environment: {environment!r} is none of apps:{base}:environments: {names}"
 
 
 def _originals(apps):
     """The names of the apps that are like none."""
-    return [name for name, app in apps.items() if isinstance(app, Mapping) and "like" not in app]
+    return [name for name, app in apps.items() if isinstance(app, Mapping) and "like" not in app and _is_name(name)]
+
+
+def _is_name(name):
+    return isinstance(name, str) and bool(NAME.fullmatch(name))
 
 
 def _complete(name, app, apps):
@@ -85,7 +92,7 @@ def _complete(name, app, apps):
 def _environment(name, source):
     """What is otherwise in an environment, and its name."""
     environments = source.get("environments")
-    over = environments.get(name) if isinstance(environments, Mapping) and isinstance(name, str) else None
+    over = environments.get(name) if isinstance(environments, Mapping) and _is_name(name) else None
     return (over if isinstance(over, Mapping) else {}), name
 
 

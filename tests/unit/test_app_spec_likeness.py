@@ -96,7 +96,19 @@ def test_who_is_like_whom_is_checked(keys, words):
     assert any(line.startswith(words) for line in found), found
 
 
-@pytest.mark.parametrize("junk", [None, [], "shop", {"shop": None}, {"shop": {"like": {}}}, {3: {"like": "shop"}}])
+@pytest.mark.parametrize(
+    "junk",
+    [
+        None,
+        [],
+        "shop",
+        {"shop": None},
+        {"shop": {"like": {}}},
+        {3: {"like": "shop"}},
+        {"shop": {"like": "shop"}, "\n": {}},
+    ],
+)
 def test_what_is_no_app_is_a_mistake_and_no_crash(junk):
-    with pytest.raises(app_spec.SpecError):
+    with pytest.raises(app_spec.SpecError) as error:
         app_spec.load({"hosts": HOSTS, "apps": junk})
+    assert all(": " in line for line in str(error.value).split("\n"))
