@@ -70,9 +70,7 @@ APP_NAME = text(
     "name of an app", rf"(?!({RESERVED})$)[a-z][a-z0-9-]{{0,30}}",
     "small letters, digits and -, a letter first, at most 31 of them, no name of the system's own",
 )  # fmt: skip
-ENVIRONMENT_NAME = text(
-    "short name", r"[a-z][a-z0-9_-]{0,30}", "small letters, digits, _ and -, a letter first"
-)  # fmt: skip
+ENVIRONMENT_NAME = text("short name", r"[a-z][a-z0-9_-]{0,30}", "small letters, digits, _ and -, a letter first")
 USER = text(
     "name of a user", rf"(?!({RESERVED})$)[a-z_][a-z0-9_-]{{0,30}}",
     "small letters, digits, _ and -, at most 31 of them, no user of the system's own",

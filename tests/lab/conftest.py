@@ -5,6 +5,7 @@ read Salt's answers. Everything is real: systemd, master and minions, PostgreSQL
 
 import contextlib
 import json
+import shutil
 import ssl
 import subprocess
 import sys
@@ -17,7 +18,7 @@ TREE = Path(__file__).parents[2]
 sys.path.insert(0, str(TREE))
 from tests.certificates import self_signed  # noqa: E402
 
-from lab import Lab  # noqa: E402
+from lab import Lab, inventory  # noqa: E402
 
 TEST_NET = "10.213.8"
 BALANCER = f"{TEST_NET}.10"
@@ -137,6 +138,15 @@ class Site:
 def _users(url, options):
     argv = [sys.executable, "-m", "lab.load", url, *options]
     return subprocess.Popen(argv, cwd=TREE, stdout=subprocess.PIPE, text=True)
+
+
+def own_pillar(folder, hosts, net):
+    """A copy of the tree's pillar, in ``folder``, for a lab with other hosts in a network of its own."""
+    shutil.copytree(TREE / "pillar", folder)
+    (folder / "hosts.yaml").write_text(hosts)
+    app = folder / "apps/shop.sls"
+    app.write_text(inventory.moved(app.read_text(), "10.213.7", net))
+    return folder
 
 
 def wait_for(condition, seconds):

@@ -1,12 +1,10 @@
 """Staging beside production on one host, in a lab of its own: its very release is promoted."""
 
 import json
-import re
-import shutil
 import subprocess
 
 import pytest
-from conftest import SITE, TREE, Site, changed, failed
+from conftest import SITE, Site, changed, failed, own_pillar
 from test_docs import commands, missing, run
 
 from lab import Lab
@@ -32,11 +30,9 @@ SECRETS = {
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """A host that was provisioned for both, with v1 in production."""
-    pillar = tmp_path_factory.mktemp("environments") / "pillar"
-    shutil.copytree(TREE / "pillar", pillar)
-    (pillar / "hosts.yaml").write_text(INVENTORY)
-    app = pillar / "apps/shop.sls"
-    app.write_text(re.sub(r"10\.213\.7\.", f"{NET}.", app.read_text()) + ENVIRONMENTS + LIKE)
+    pillar = own_pillar(tmp_path_factory.mktemp("environments") / "pillar", INVENTORY, NET)
+    with open(pillar / "apps/shop.sls", "a") as app:
+        app.write(ENVIRONMENTS + LIKE)
     for name, secrets in SECRETS.items():
         (pillar / name).write_text(json.dumps(secrets))
     lab = Lab(name="envtest", pillar=pillar, prefix=NET)

@@ -2,10 +2,9 @@
 
 import contextlib
 import re
-import shutil
 
 import pytest
-from conftest import TREE, Site, changed, failed, wait_for
+from conftest import Site, changed, failed, own_pillar, wait_for
 from test_docs import commands, missing, run
 
 from lab import Lab
@@ -36,9 +35,14 @@ class Pulling(Site):
 
     def pull(self, *hosts):
         """Pulls that begin in the same second; returns once all have ended."""
+        before = {host: self.ended(host) for host in hosts}
         for host in hosts:
             self.lab.run(host, ["systemctl", "start", "--no-block", "slipway-pull"])
-        wait_for(lambda: not any(self.is_pulling(host) for host in hosts), 180)
+        wait_for(lambda: all(self.ended(host) > before[host] for host in hosts), 180)
+
+    def ended(self, host):
+        """How many pulls of a host have ended."""
+        return len(re.findall("^(?:done|failed) after", self.journal(host), re.MULTILINE))
 
     def is_pulling(self, host):
         state = self.lab.run(host, ["systemctl", "is-active", "slipway-pull"], check=False).stdout.strip()
@@ -58,11 +62,7 @@ class Pulling(Site):
 
 @pytest.fixture(scope="module")
 def pulling(tmp_path_factory):
-    pillar = tmp_path_factory.mktemp("pulling") / "pillar"
-    shutil.copytree(TREE / "pillar", pillar)
-    (pillar / "hosts.yaml").write_text(INVENTORY)
-    app = pillar / "apps/shop.sls"
-    app.write_text(app.read_text().replace("10.213.7.", f"{NET}.").replace("watch: 3", "watch: 2"))
+    pillar = own_pillar(tmp_path_factory.mktemp("pulling") / "pillar", INVENTORY, NET)
     lab = Lab(name="pulltest", pillar=pillar, prefix=NET)
     try:
         site = Pulling(lab, pillar)
@@ -118,7 +118,8 @@ def test_a_push_after_a_pull_and_a_pull_after_a_push_agree(provisioned):
         provisioned.forget()
         provisioned.pull(*HOSTS)
     assert provisioned.serving() == dict.fromkeys(HOSTS, provisioned.commit("tweak"))
-    assert all("changed: " not in provisioned.journal(host) for host in HOSTS)
+    journals = [provisioned.journal(host) for host in HOSTS]
+    assert [("done after" in journal, "changed: " in journal) for journal in journals] == [(True, False)] * len(HOSTS)
 
 
 def test_a_host_without_its_master_heals_what_needs_neither_release_nor_secret_and_goes_on_serving(provisioned):
@@ -153,7 +154,7 @@ def test_the_timer_pulls_by_itself_until_the_pillar_wants_none(provisioned):
     site.want("tweak", pull="{every: 2s}")
     site.forget()
     assert failed(site.apply("web3")) == {}
-    wait_for(lambda: len(re.findall("^done after", site.journal("web3"), re.MULTILINE)) > 1, 60)
+    wait_for(lambda: site.ended("web3") > 1, 60)
     site.want("tweak", pull="")
     wait_for(lambda: not site.is_pulling("web3"), 60)
     predicted, done = site.apply("web3", "test=True"), site.apply("web3")

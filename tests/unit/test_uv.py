@@ -1,6 +1,8 @@
 """uv is there in the version that was asked for, or as it was before."""
 
 import os
+import re
+from pathlib import Path
 
 import pytest
 from salt.exceptions import CommandExecutionError
@@ -67,3 +69,9 @@ def test_a_failure_leaves_the_version_that_was_there(uv, state, tmp_path, pip, m
 def test_a_folder_without_the_program_has_no_version(uv, tmp_path):
     (tmp_path / "lib/python3.11/site-packages/uv-0.13.9.dist-info").mkdir(parents=True)
     assert uv.version(str(tmp_path)) == ""
+
+
+def test_a_server_without_a_master_is_installed_with_the_uv_that_its_states_want():
+    tree = Path(__file__).parents[2]
+    wanted = re.search(r"- version: (\S+)", (tree / "salt/host/init.sls").read_text())[1]
+    assert re.search(r"^uv=(\S+)$", (tree / "bin/install").read_text(), re.MULTILINE)[1] == wanted
