@@ -185,12 +185,13 @@ class Fleet:
 
     @contextlib.contextmanager
     def held(self, host, step):
-        """A host that does not end a step before the block ends."""
-        go = self._file(host, "go")
+        """A host that does not end a step before the block ends: a function that tells whether it has come so far."""
+        held, go = self._file(host, "held"), self._file(host, "go")
+        held.unlink(missing_ok=True)
         go.unlink(missing_ok=True)
         self.script(host, **{step: {"held": True}})
         try:
-            yield
+            yield held.exists
         finally:
             go.touch()
 

@@ -1,6 +1,7 @@
 """Deploys on a real master with real minions; the hosts' own work is done by doubles."""
 
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -145,12 +146,15 @@ def test_two_apps_on_the_same_hosts_are_deployed_at_once(fleet):
 
 
 def test_a_host_that_is_at_another_state_run_is_waited_for(fleet):
-    with ThreadPoolExecutor() as pool, fleet.held("web1", "highstate"), fleet.bus_of_jobs() as answers:
-        other = pool.submit(fleet.call, "web1", "state.apply")
-        while not fleet.call("web1", "state.running"):
+    with ThreadPoolExecutor() as pool, fleet.held("web1", "highstate") as is_held, fleet.bus_of_jobs() as answers:
+        # Queued behind what an earlier test left: a host clears a state run away after it has answered.
+        other = pool.submit(fleet.call, "web1", "state.apply", "queue=True")
+        while not is_held():
             assert not other.done()
+            time.sleep(0.05)
         deploy = pool.submit(fleet.deploy, "two")
         assert any(steps.is_busy(answer.get("return")) for answer in answers)
+    assert all(state["result"] for state in other.result().values())
     done = deploy.result()
     assert done.returncode == 0, done.stdout
     assert fleet.log().index("highstate web1") < fleet.log().index("stage web1")

@@ -2,7 +2,7 @@
 """What the doubles of a host's modules share: a host that has no services, only files in its minion's folder.
 
 ``script.json`` is what the test wants to happen, ``{step: {"fail": reason, "sleep": seconds, "held": True,
-"applied": [...]}}``; a step that is held goes on once there is a file ``go``;
+"applied": [...]}}``; a step that is held makes a file ``held``, and goes on once there is a file ``go``;
 ``log.jsonl`` is what the orchestration did, one line a step; ``shop.json`` has the slots of the app of that name,
 ``shop-secrets.json`` the secrets that each was started with and those that are in the file now, ``roles.json`` the
 passwords of the database's roles; ``secrets.jsonl`` is how the last two changed.
@@ -28,14 +28,20 @@ def act(step, **details):
     """Do as the script says, and note the step."""
     role = _read("script.json").get(step, {})
     time.sleep(role.get("sleep", 0))
-    end = time.monotonic() + (HELD if "held" in role else 0)
-    while time.monotonic() < end and not _file("go").exists():
-        time.sleep(0.05)
+    if "held" in role:
+        _hold()
     with open(_file("log.jsonl"), "a") as log:
         log.write(json.dumps({"step": step, "host": __opts__["id"], "time": time.time(), **details}) + "\n")
     if "fail" in role:
         raise CommandExecutionError(role["fail"])
     return role
+
+
+def _hold():
+    _file("held").touch()
+    end = time.monotonic() + HELD
+    while time.monotonic() < end and not _file("go").exists():
+        time.sleep(0.05)
 
 
 def databases(found=None):
