@@ -40,13 +40,17 @@ pytestmark = pytest.mark.skipif(
 
 
 class Slot(http.server.ThreadingHTTPServer):
-    """Answers every request with what it was, and the slot's name; ``status`` is 200 unless a test says otherwise."""
+    """
+    Answers every request with what it was, and the slot's name; ``status`` is 200 unless a test says otherwise.
+
+    One that ``cuts`` ends the connection instead; ``asked`` is how many requests came.
+    """
 
     def __init__(self, name):
         super().__init__(("127.0.0.1", 0), Echo)
         self.name = name
         self.door = f"127.0.0.1:{self.server_port}"
-        self.status = 200
+        self.status, self.cuts, self.asked = 200, False, 0
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
     def die(self):
@@ -59,6 +63,10 @@ class Echo(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server.asked += 1
+        if self.server.cuts:
+            self.close_connection = True
+            return
         seen = {"slot": self.server.name, "path": self.path, "headers": dict(self.headers), "length": len(body)}
         answer = json.dumps(seen).encode()
         self.send_response(self.server.status)
@@ -66,7 +74,7 @@ class Echo(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(answer)
 
-    do_POST = do_GET
+    do_HEAD = do_POST = do_GET
 
     def log_message(self, *_arguments):
         pass
@@ -244,6 +252,40 @@ def test_a_slot_that_died_is_stood_in_for(front):
     front.lead("green.map", back="blue.map")
     front.slots[1].die()
     assert [front.ask(method="POST", body=b"x" * 900)[1].get("slot") for _ in range(20)] == ["blue"] * 20
+
+
+@pytest.mark.parametrize("path", ["/", "/a%2Fb?c=%2F&d=%3F", "/a//b;c?d=?", "/a%3Fb"])
+def test_what_a_slot_took_and_did_not_answer_is_sent_to_the_other(front, path):
+    front.lead("green.map", back="blue.map")
+    front.slots[1].cuts = True
+    status, seen = front.ask(path)
+    assert (status, seen["slot"], seen["path"]) == (200, "blue", path)
+    assert seen["headers"]["X-Slipway-Token"] == WORD
+    assert front.answer(path, method="HEAD")[0] == 200
+
+
+def test_what_may_change_something_is_not_sent_twice(front):
+    front.lead("green.map", back="blue.map")
+    front.slots[1].cuts = True
+    assert front.ask(method="POST", body=b"x")[0] == 502
+    assert front.slots[0].asked == 0
+
+
+def test_what_no_slot_answers_fails(front):
+    front.lead("green.map")
+    front.slots[1].cuts = True
+    assert front.ask()[0] == 502
+    front.lead("green.map", back="blue.map")
+    front.slots[0].cuts = True
+    assert front.ask()[0] == 502
+    assert (front.slots[0].asked, front.slots[1].asked) == (1, 2)
+
+
+def test_the_apps_own_502_is_its_answer(front):
+    front.lead("green.map", back="blue.map")
+    front.slots[1].status = 502
+    status, _, text = front.answer()
+    assert (status, json.loads(text)["slot"]) == (502, "green")
 
 
 def test_nobody_stands_in_where_nobody_is_named(front):
