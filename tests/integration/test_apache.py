@@ -281,6 +281,18 @@ def test_what_no_slot_answers_fails(front):
     assert (front.slots[0].asked, front.slots[1].asked) == (1, 2)
 
 
+def test_what_was_cut_after_a_flip_is_in_the_log_as_that(front):
+    log = front.log / "access.log"
+    start = access_log.position(log)
+    front.slots[0].cuts = True
+    assert front.ask("/slow/")[0] == 502
+    deadline = time.monotonic() + 5
+    while not access_log.entries(log, start) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    (cut,) = access_log.cut(log, start, [HOST])
+    assert str(cut).startswith("GET /slow/ after ")
+
+
 def test_the_apps_own_502_is_its_answer(front):
     front.lead("green.map", back="blue.map")
     front.slots[1].status = 502
