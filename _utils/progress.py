@@ -7,6 +7,7 @@ How far a rollout is, by its events (``rollout_events``): on a terminal as a lin
 """
 
 import contextlib
+import logging
 import threading
 import time
 
@@ -35,10 +36,28 @@ def shown(opts, app, token, stream, live):
     follower.start()
     ready.wait(REST)
     try:
-        yield
+        with _states_unlogged(stream):
+            yield
     finally:
         over.set()
         follower.join(REST)
+
+
+@contextlib.contextmanager
+def _states_unlogged(stream):
+    """Keep off a stream what Salt logs of a state that failed: all that its hosts returned. The master's log has it."""
+
+    def is_wanted(record):
+        return record.name != "salt.state"
+
+    consoles = [handler for handler in logging.root.handlers if getattr(handler, "stream", None) is stream]
+    for console in consoles:
+        console.addFilter(is_wanted)
+    try:
+        yield
+    finally:
+        for console in consoles:
+            console.removeFilter(is_wanted)
 
 
 def _follow(opts, app, token, progress, ready, over):

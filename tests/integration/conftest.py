@@ -121,8 +121,9 @@ class Fleet:
         return self.run("state.orchestrate", "orch.rollback", f"pillar={pillar}", *arguments)
 
     def shown(self, *arguments):
-        """``salt-run ...`` as people run it, without a format for programs: a CompletedProcess, its streams as text."""
-        argv = [word for word in self.master.salt_run_cli().cmdline(*arguments) if not word.startswith("--out")]
+        """``salt-run ...`` as people run it, with nothing for programs: a CompletedProcess, its streams as text."""
+        ours = ("--out", "--log-level")
+        argv = [word for word in self.master.salt_run_cli().cmdline(*arguments) if not word.startswith(ours)]
         return subprocess.run(argv, capture_output=True, text=True, timeout=120)
 
     @contextlib.contextmanager

@@ -112,6 +112,8 @@ def test_rollout_deploy_ends_with_the_reason_of_a_failure_and_exit_code_1(fleet)
     done = fleet.shown("rollout.deploy", "shop", "two")
     assert done.returncode == 1
     assert "activate-2 web2: failed" in done.stderr
+    # What Salt says of itself is shown, and of states nothing but the end.
+    assert [line for line in done.stderr.splitlines() if "result" in line or "ImportError" in line] == []
     assert done.stdout.rstrip().endswith("ImportError: no x")
     assert f"web1 serves {release('one')['id']} again" in done.stdout
 
