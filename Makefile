@@ -1,5 +1,5 @@
 # `make` lists what there is.
-.PHONY: help demo demo-down install apply secrets-init secret secret-drop secrets-check secrets-rekey \
+.PHONY: help demo demo-down install apply vagrant-image watch secrets-init secret secret-drop secrets-check secrets-rekey \
     setup lint unit render integration labtest matrix test bench lock
 
 PYTEST = .venv/bin/python -m pytest
@@ -27,6 +27,12 @@ apply: ## bring this server to what its pillar says (root); TEST=1 shows what wo
 # What is wrong with the pillar, as sentences: a state run would show Salt's own traceback.
 	@$(SALT_CALL) --log-level=quiet apps.hosted >/dev/null
 	$(SALT_CALL) --retcode-passthrough state.apply $(if $(TEST),test=True)
+
+vagrant-image: ## for Vagrant's docker provider: its image (Linux, root)
+	@$(LAB) vagrant-image
+
+watch: ## with Vagrant: deploy whenever a file of an app's working copy changes: APP=shop [SOURCE=/folder]
+	@bin/watch '$(APP)' '$(SOURCE)'
 
 secrets-init: ## make the key of the pillar's secrets (on the master, root); PILLAR=/folder for another pillar
 	@$(SECRETS) init

@@ -9,10 +9,10 @@ import os
 import sys
 from pathlib import Path
 
-from lab import Lab, LabError, demo
+from lab import Lab, LabError, demo, vagrant
 from lab.inventory import MASTER
 from lab.needs import check_machine
-from lab.system import STATE
+from lab.system import STATE, Steps
 
 
 def parser():
@@ -26,6 +26,7 @@ def parser():
         add.add_argument("--pillar", type=Path, help="folder with hosts.yaml (default: the one of this tree)")
         add.add_argument("--prefix", help="first three numbers of its network (default: those of the inventory)")
     actions.add_parser("down", parents=[common], help="end the lab and all that it made")
+    actions.add_parser("vagrant-image", help="make the image of Vagrant's docker provider")
     actions.add_parser("ls", help="the labs and hosts there are")
     add = actions.add_parser("exec", parents=[common], help="run a command in a host")
     add.add_argument("host")
@@ -54,6 +55,9 @@ def act(arguments):
     check_machine()
     if action == "ls":
         list_labs()
+        return 0
+    if action == "vagrant-image":
+        vagrant.make(Steps(say))
         return 0
     lab = Lab(arguments.name, getattr(arguments, "pillar", None), getattr(arguments, "prefix", None), say)
     if action == "demo":

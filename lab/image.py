@@ -21,39 +21,11 @@ PACKAGES += ["ca-certificates", "python3", "python3-venv", "git", "curl", "less"
 FETCHED = ["nginx", "supervisor", "postgresql", "rsyslog", "redis-server", "logrotate"]
 FETCHED += ["apache2", "apache2-dev", "gcc", "python3-dev"]
 
+# What of this tree the script is shown, as /slipway.
+SHOWN = ["bin/salt", "requirements/salt.txt", "conf/salt-master.service", "conf/salt-minion.service"]
+
 TRUSTED = Path("/usr/local/share/ca-certificates")
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
-
-# Type=notify: systemd waits until Salt says that it is ready. KillMode=mixed: Salt's first process ends its children.
-UNIT = """
-[Unit]
-Description=Salt {what}
-ConditionPathExists=/etc/salt/{what}
-After=network.target
-
-[Service]
-Type=notify
-NotifyAccess=all
-KillMode=mixed
-LimitNOFILE=100000
-ExecStart=/opt/salt/bin/salt-{what}
-
-[Install]
-WantedBy=multi-user.target
-"""
-
-GIT_UNIT = """
-[Unit]
-Description=Git server of the lab
-ConditionPathExists=/srv/git
-
-[Service]
-User=nobody
-ExecStart=/usr/bin/git daemon --reuseaddr --export-all --base-path=/srv/git /srv/git
-
-[Install]
-WantedBy=multi-user.target
-"""
 
 # Packages are fetched while Salt is installed. `ldconfig` and the like need no network: one failure ends all (-e).
 SCRIPT = """
@@ -61,13 +33,9 @@ set -e
 update-ca-certificates
 apt-get install --yes --download-only {fetched} & fetching=$!
 export SSL_CERT_FILE={bundle} UV_NO_CACHE=1
-python3 -m venv /tmp/uv
-/tmp/uv/bin/pip install --quiet uv
-/tmp/uv/bin/uv venv --quiet --python /usr/bin/python3 /opt/salt
-# bytecode now: it halves the time until a minion answers
-/tmp/uv/bin/uv pip install --quiet --python /opt/salt/bin/python --compile-bytecode \
-    --constraints /requirements/test.txt --overrides /requirements/overrides.txt salt
-ln -s /opt/salt/bin/salt* /usr/local/bin/
+/slipway/bin/salt
+# a state of ours installs it
+rm -rf /opt/uv
 systemctl enable salt-master salt-minion git-daemon
 # not logind: `systemctl reboot` needs it
 systemctl mask console-getty.service getty.target apt-daily.timer apt-daily-upgrade.timer
@@ -85,7 +53,7 @@ class Recipe:
     apt: str
     files: dict
     script: str
-    requirements: dict
+    tree: dict
 
     def digest(self):
         """12 characters that change whenever anything in the recipe does."""
@@ -95,14 +63,13 @@ class Recipe:
 
 def recipe():
     """The recipe of the image on this machine."""
-    requirements = {name: (TREE / "requirements" / name).read_text() for name in ("test.txt", "overrides.txt")}
     return Recipe(
         packages=tuple(PACKAGES),
         sources=apt_sources(Path("/etc/apt")),
         apt=apt_settings(command("apt-config", "dump", "Acquire")),
-        files={**units(), **trust()},
+        files={**git_server(), **trust()},
         script=SCRIPT.format(fetched=" ".join(FETCHED), bundle=BUNDLE),
-        requirements=requirements,
+        tree={path: (TREE / path).read_text() for path in SHOWN},
     )
 
 
@@ -121,13 +88,10 @@ def apt_settings(dump):
     return "\n".join([*lines, 'Acquire::Languages "none";']) + "\n"
 
 
-def units():
-    """The systemd units of the image: ``{path: text}``."""
-    folder = "etc/systemd/system"
+def git_server():
+    """The git server of the image: ``{path: text}``."""
     return {
-        f"{folder}/salt-master.service": UNIT.format(what="master"),
-        f"{folder}/salt-minion.service": UNIT.format(what="minion"),
-        f"{folder}/git-daemon.service": GIT_UNIT,
+        "etc/systemd/system/git-daemon.service": (TREE / "lab/git-daemon.service").read_text(),
         # git refuses a repository of another user; this server shows what root has put there
         "etc/gitconfig": "[safe]\n\tdirectory = *\n",
     }
@@ -167,7 +131,7 @@ def _build(wanted, file, steps):
     """Make ``file``; complete or absent, because it is renamed into place at the end."""
     log = CACHE / "build.log"
     log.write_text("")
-    with _memory() as folder:
+    with memory() as folder:
         tree = folder / "tree"
         with steps.step("image", f"Debian {SUITE}"):
             _bootstrap(wanted, tree, log)
@@ -177,12 +141,12 @@ def _build(wanted, file, steps):
             part = file.with_suffix(".part")
             part.unlink(missing_ok=True)
             # lz4 took 0.9 s and 373 MB, zstd 1.9 s and 291 MB
-            _logged(log, "mksquashfs", tree, part, "-quiet", "-no-progress", "-comp", "lz4")
+            logged(log, "mksquashfs", tree, part, "-quiet", "-no-progress", "-comp", "lz4")
             part.rename(file)
 
 
 @contextlib.contextmanager
-def _memory():
+def memory():
     """A folder in memory for the build (0.8 GB): to delete that many files from a disk took 9 s of 35."""
     folder = CACHE / "build"
     folder.mkdir(exist_ok=True)
@@ -197,7 +161,7 @@ def _memory():
         folder.rmdir()
 
 
-def _logged(log, *argv, **options):
+def logged(log, *argv, **options):
     """Run ``argv`` with its output in ``log``; raises LabError with the end of it."""
     with log.open("a") as out:
         done = subprocess.run([str(part) for part in argv], stdout=out, stderr=subprocess.STDOUT, **options)
@@ -213,23 +177,27 @@ def _bootstrap(wanted, tree, log):
     settings.write_text(wanted.apt)
     argv = ["mmdebstrap", "--variant=minbase", "--skip=cleanup/apt/lists", f"--aptopt={settings}"]
     argv += [f"--include={','.join(wanted.packages)}", SUITE, tree]
-    _logged(log, *argv, *([sources] if wanted.sources else []), stdin=subprocess.DEVNULL)
+    logged(log, *argv, *([sources] if wanted.sources else []), stdin=subprocess.DEVNULL)
 
 
 def _furnish(wanted, tree, log):
     """Put our files into ``tree`` and run the recipe's script in it."""
-    requirements = tree.parent / "requirements"
-    requirements.mkdir()
-    for name, text in wanted.requirements.items():
-        (requirements / name).write_text(text)
+    shown = tree.parent / "slipway"
+    for path, text in wanted.tree.items():
+        write(shown / path, text, 0o755)
     # not part of the recipe: a laptop that moves to another network keeps its image
     for path, text in {**wanted.files, "etc/resolv.conf": resolv_conf()}.items():
         (tree / path).unlink(missing_ok=True)
         write(tree / path, text)
+    run_inside(log, tree, shown, wanted.script)
+
+
+def run_inside(log, tree, shown, script):
+    """Run a shell script in ``tree``, with the network of this machine and the folder ``shown`` as /slipway."""
     argv = ["systemd-nspawn", f"--directory={tree}", "--pipe", "--register=no", "--keep-unit", "--quiet"]
-    argv += ["--resolv-conf=off", "--timezone=off", f"--bind-ro={requirements}:/requirements"]
+    argv += ["--resolv-conf=off", "--timezone=off", f"--bind-ro={shown}:/slipway"]
     argv += ["--setenv=DEBIAN_FRONTEND=noninteractive"]
-    _logged(log, *argv, "/bin/sh", "-c", wanted.script, stdin=subprocess.DEVNULL)
+    logged(log, *argv, "/bin/sh", "-c", script, stdin=subprocess.DEVNULL)
 
 
 def _forget_old(newest, kept=3):

@@ -9,7 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from lab import image  # noqa: E402
 
-RECIPE = image.Recipe(("systemd",), "", "", {"etc/a": "1"}, "true", {"test.txt": "salt==3008.3"})
+RECIPE = image.Recipe(("systemd",), "", "", {"etc/a": "1"}, "true", {"requirements/salt.txt": "salt==3008.3"})
 
 
 def test_an_equal_recipe_has_an_equal_digest():
@@ -24,7 +24,7 @@ def test_an_equal_recipe_has_an_equal_digest():
         {"apt": "Acquire"},
         {"files": {"etc/a": "2"}},
         {"script": "false"},
-        {"requirements": {"test.txt": "salt==3008.4"}},
+        {"tree": {"requirements/salt.txt": "salt==3008.4"}},
     ],
 )
 def test_any_change_of_the_recipe_changes_its_digest(change):
@@ -32,7 +32,7 @@ def test_any_change_of_the_recipe_changes_its_digest(change):
 
 
 def test_name_servers_are_no_part_of_the_recipe():
-    assert not any(path.endswith("resolv.conf") for path in {**image.units(), **image.trust()})
+    assert not any(path.endswith("resolv.conf") for path in {**image.git_server(), **image.trust()})
 
 
 def test_sources_of_this_suite_are_taken_over(tmp_path):

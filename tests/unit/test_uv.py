@@ -71,7 +71,7 @@ def test_a_folder_without_the_program_has_no_version(uv, tmp_path):
     assert uv.version(str(tmp_path)) == ""
 
 
-def test_a_server_without_a_master_is_installed_with_the_uv_that_its_states_want():
+def test_salt_is_installed_with_the_uv_that_the_states_want():
     tree = Path(__file__).parents[2]
     wanted = re.search(r"- version: (\S+)", (tree / "salt/host/init.sls").read_text())[1]
-    assert re.search(r"^uv=(\S+)$", (tree / "bin/install").read_text(), re.MULTILINE)[1] == wanted
+    assert re.search(r"^uv=(\S+)$", (tree / "bin/salt").read_text(), re.MULTILINE)[1] == wanted

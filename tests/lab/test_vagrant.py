@@ -1,0 +1,180 @@
+"""`vagrant up` as docs/vagrant.md has it, with Docker; the settings for other providers are validated."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import TREE
+from lab.system import CACHE, command, wait_until
+from test_docs import commands, missing
+
+from lab import network
+
+PAGE = "docs/vagrant.md"
+FILE = re.compile(r"^```yaml\n# (pillar/\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LAB, NET = "vagrant", "10.213.17"
+HERE = f"{LAB}-here"
+# Unlike `ip netns exec` it leaves /sys as it is.
+INSIDE = ["nsenter", f"--net=/run/netns/{HERE}"]
+# Docker's containers with a systemd of their own want a cgroup of version 2.
+DOCKER = """
+umount --recursive /sys/fs/cgroup 2>/dev/null || true
+mount -t cgroup2 none /sys/fs/cgroup
+exec dockerd --host "unix://$1/docker.sock" --data-root "$1/data" --exec-root "$1/exec" --pidfile "$1/pid"
+"""
+
+
+class Laptop:
+    """A copy of the tree, and a network of its own with Docker in it: what Docker sets up ends with that."""
+
+    def __init__(self, folder, docker):
+        self.tree = folder / "slipway"
+        self.docker = docker
+        self.environment = {
+            **os.environ,
+            "DOCKER_HOST": f"unix://{docker}/docker.sock",
+            "VAGRANT_DEFAULT_PROVIDER": "docker",
+            "VAGRANT_HOME": str(folder / "home"),
+        }
+
+    def argv(self, text):
+        return [*INSIDE, "sh", "-c", text]
+
+    def run(self, text):
+        options = {"cwd": self.tree, "env": self.environment, "stdin": subprocess.DEVNULL}
+        return subprocess.run(self.argv(text), capture_output=True, text=True, timeout=600, **options)
+
+    @contextlib.contextmanager
+    def running(self, text):
+        """A command that ends with the block, by what ``^C`` sends."""
+        options = {"cwd": self.tree, "env": self.environment, "stdin": subprocess.DEVNULL, "start_new_session": True}
+        with (self.tree.parent / "running.log").open("w+") as log:
+            process = subprocess.Popen(self.argv(text), stdout=log, stderr=log, **options)
+            try:
+                yield process
+            finally:
+                os.killpg(process.pid, signal.SIGINT)
+                process.wait(30)
+
+    def follow(self, page):
+        """Run commands of the page, and compare what they print with what it shows."""
+        for one in page:
+            done = self.run(one.text)
+            said = f"{one.text}\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
+            assert done.returncode == 0, said
+            assert missing(one, done) == [], said
+
+    def releases(self):
+        """Those that answer: a deploy is over on one host before it is on the other."""
+        answers = [self.run("curl --silent --fail http://localhost:8080/healthz/").stdout for _ in range(4)]
+        return {json.loads(answer)["release"] for answer in answers}
+
+    def shows(self, text):
+        return text in self.run("curl --silent http://localhost:8080/").stdout
+
+
+def tree_in(folder):
+    """The committed tree."""
+    folder.mkdir()
+    tar = folder.with_suffix(".tar")
+    subprocess.run(["git", "archive", f"--output={tar}", "HEAD"], check=True, cwd=TREE)
+    subprocess.run(["tar", "--extract", f"--file={tar}", f"--directory={folder}"], check=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def docker():
+    """The folder of a Docker daemon, in memory, in a network of its own."""
+    folder = CACHE / "vagrant"
+    network.up(LAB, NET)
+    network.plug(LAB, HERE, f"{LAB}-2", f"{NET}.2")
+    folder.mkdir(parents=True)
+    command("mount", "-t", "tmpfs", "-o", "mode=700,size=6g", "vagrant", folder)
+    argv = [*INSIDE, "unshare", "--mount", "--propagation=private", "sh", "-ec", DOCKER, "sh"]
+    with (folder / "log").open("w") as log:
+        daemon = subprocess.Popen([*argv, folder], stdout=log, stderr=log, start_new_session=True)
+    try:
+        wait_until(lambda: (folder / "docker.sock").exists() or daemon.poll() is not None, "dockerd", 60)
+        assert daemon.poll() is None, (folder / "log").read_text()
+        yield folder
+    finally:
+        end(daemon, folder)
+        # All that Docker made of networks and rules ends with this one.
+        network.unplug(HERE, f"{LAB}-2")
+        network.down(LAB, last=not list(Path("/var/lib/slipway-lab").glob("*/lab.json")))
+        command("umount", "--lazy", folder)
+        folder.rmdir()
+
+
+def end(daemon, folder):
+    """End Docker, with the containers that are still there: it ends them in good order, or their systemd is killed."""
+    environment = {**os.environ, "DOCKER_HOST": f"unix://{folder}/docker.sock"}
+    script = "docker ps --all --quiet | xargs --no-run-if-empty docker rm --force"
+    subprocess.run(["sh", "-c", script], env=environment, capture_output=True, timeout=120)
+    daemon.terminate()
+    daemon.wait(60)
+
+
+@pytest.fixture(scope="module")
+def laptop(tmp_path_factory, docker):
+    laptop = Laptop(tmp_path_factory.mktemp("laptop"), docker)
+    tree_in(laptop.tree)
+    return laptop
+
+
+def part(first, last):
+    """The page's commands from the one that begins with ``first`` up to that with ``last``."""
+    texts = [one.text for one in commands(PAGE)]
+    begin = next(at for at, text in enumerate(texts) if text.startswith(first))
+    end = next(at for at, text in enumerate(texts) if text.startswith(last) and at >= begin)
+    return commands(PAGE)[begin : end + 1]
+
+
+def test_every_command_of_the_page_does_what_it_says(laptop):
+    laptop.follow(part("make vagrant-image", "curl"))
+    for name, text in FILE.findall((TREE / PAGE).read_text(encoding="utf-8")):
+        (laptop.tree / name).write_text(text, encoding="utf-8")
+    (provision,) = [one for one in commands(PAGE)[5:] if "orch.provision" in one.text]
+    laptop.follow([provision])
+    follows_the_working_copy(laptop)
+    laptop.follow(part("vagrant halt", "vagrant up web2"))
+    wait_until(lambda: laptop.run("vagrant ssh master -c 'sudo salt web2 test.ping'").returncode == 0, "web2", 60)
+    assert len(laptop.releases()) == 1
+    laptop.follow(part("vagrant destroy", "vagrant destroy"))
+
+
+def follows_the_working_copy(laptop):
+    base = laptop.tree / "examples/shop/core/templates/base.html"
+    (watch,) = part("make watch", "make watch")
+    committed = laptop.releases()
+    with laptop.running(watch.text):
+        wait_until(lambda: laptop.releases() & committed == set(), watch.text, 120, pause=1)
+        base.write_text(base.read_text().replace("Tea shop", "Tea house"))
+        wait_until(lambda: laptop.shows("Tea house"), "a change of the working copy", 120, pause=1)
+
+
+@pytest.mark.parametrize("provider", ["virtualbox", "libvirt"])
+def test_the_settings_for_another_provider_are_those_that_it_has(provider, tmp_path):
+    """VirtualBox itself is not needed for that: only its version is asked for."""
+    tree = tree_in(tmp_path / "slipway")
+    stub = tmp_path / "bin/VBoxManage"
+    stub.parent.mkdir()
+    stub.write_text("#!/bin/sh\necho 7.0.14r161095\n")
+    stub.chmod(0o755)
+    path = f"{stub.parent}:{os.environ['PATH']}"
+    own = {"PATH": path, "VAGRANT_HOME": str(tmp_path / "home"), "VAGRANT_DEFAULT_PROVIDER": provider}
+
+    def validate():
+        argv = ["vagrant", "validate"]
+        return subprocess.run(argv, cwd=tree, env={**os.environ, **own}, capture_output=True, text=True, timeout=60)
+
+    done = validate()
+    assert done.returncode == 0, done.stdout + done.stderr
+    file = tree / "Vagrantfile"
+    file.write_text(file.read_text().replace("machine.memory", "machine.memroy"))
+    assert "memroy" in validate().stderr
