@@ -100,7 +100,8 @@ def test_every_command_stands_in_a_block_that_is_run(page):
 
 
 def test_every_message_is_one_that_the_code_has():
-    modules = [file for kind in ("_modules", "_states", "_utils", "_runners") for file in (TREE / kind).glob("*.py")]
+    kinds = ("_modules", "_states", "_utils", "_runners", "_beacons")
+    modules = [file for kind in kinds for file in (TREE / kind).glob("*.py")]
     programs = [TREE / "bin/join", TREE / "conf/join.sh", TREE / "bin/secrets"]
     programs += [TREE / "bin/install", *(TREE / "bin/at_rest").glob("*.py")]
     source = "".join(file.read_text(encoding="utf-8") for file in sorted(modules) + programs)

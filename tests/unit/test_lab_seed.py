@@ -14,7 +14,7 @@ from lab import seed  # noqa: E402
 SHIPPED = ("master", "minion", "masterless")
 PLACED = {"master": "10.213.7.2", "web1": "10.213.7.11"}
 # read by Salt, but missing in its list of options
-UNLISTED = {"timeout", "pillar_dirs", "mine_get"}
+UNLISTED = {"timeout", "pillar_dirs", "mine_get", "beacons"}
 
 
 @pytest.fixture(scope="module")
