@@ -95,6 +95,10 @@ def beacon(config):
     return [_event(manager, *death) for manager, (deaths, _) in found.items() for death in deaths]
 
 
+def close(config):
+    """Do nothing: Salt asks for it at each refresh, and would load all of its own beacons to look for one."""
+
+
 def _looked(look, position):
     """What a look finds, and the position after it; where it fails, nothing, and the position of before."""
     try:
