@@ -41,8 +41,9 @@ def take(opts, told):
     :return: the same as a line
     :raises CommandExecutionError: if it is not what the beacon says
     """
-    death = {key: told.get(key) if isinstance(told, dict) else None for key in FORM}
-    wrong = [key for key, form in FORM.items() if not re.fullmatch(form, str(death[key]), re.ASCII)]
+    texts = {key: text for key, text in told.items() if isinstance(text, str)} if isinstance(told, dict) else {}
+    death = {key: texts.get(key, "") for key in FORM}
+    wrong = [key for key, form in FORM.items() if not re.fullmatch(form, death[key], re.ASCII)]
     if wrong:
         raise CommandExecutionError(f"this is no event of a process that died: {', '.join(wrong)}")
     line = "{host}: {process} {what} at {when} ({reason}), ".format(**death) + THEN[death["what"]].format(**death)
@@ -64,6 +65,6 @@ def _is_due(path, name):
 
 def _told(path):
     """When people were told of what; where that cannot be read, never."""
-    with suppress(OSError, ValueError, AttributeError):
+    with suppress(OSError, ValueError, AttributeError, TypeError):
         return {key: float(at) for key, at in json.loads(path.read_bytes()).items()}
     return {}

@@ -23,8 +23,8 @@ PROGRAM = re.compile(r"\s*(?:sudo |[$#] )?(?:salt|salt-run|salt-call|salt-key|ma
 
 # Functions of Salt itself that the pages call.
 CORE = {
-    "key.finger", "pillar.show_pillar", "pillar.show_top", "saltutil.sync_all", "state.apply", "state.orchestrate",
-    "test.ping",
+    "key.finger", "pillar.show_pillar", "pillar.show_top", "saltutil.sync_all", "state.apply", "state.event",
+    "state.orchestrate", "test.ping",
 }  # fmt: skip
 # What is no function: endings of files and units whose name is that of a module.
 ENDINGS = {"conf", "json", "lock", "log", "md", "py", "service", "sls", "sock", "yaml"}
