@@ -79,6 +79,13 @@ def test_a_process_that_was_killed_runs_again_and_is_told_with_its_signal_and_a_
         "what": "died",
         "reason": "killed by SIGKILL",
     }
+    line = f"{host}: {name} died at {event['when']} (killed by SIGKILL), {MANAGERS[host]} starts it again"
+    wait_for(lambda: line in bus.lab.run("master", ["cat", "/var/log/salt/master"]).stdout, TOLD)
+
+
+def test_minions_log_nothing_of_beacons_not_even_before_they_had_ours(serving_v1):
+    logs = [serving_v1.lab.run(host, ["cat", "/var/log/salt/minion"]).stdout for host in ("web1", "db1")]
+    assert [line for log in logs for line in log.splitlines() if "beacon" in line.lower()] == []
 
 
 def test_a_change_of_slots_and_a_process_manager_that_hands_over_are_no_events(bus):
