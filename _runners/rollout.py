@@ -12,6 +12,7 @@ from salt.exceptions import CommandExecutionError, SaltException
 import app_spec
 import asking
 import catching_up
+import deaths
 import drifting
 import ledger_file
 import lock_file
@@ -357,6 +358,24 @@ def drift(host="", tell=False):
         notices.send_drift(__opts__, dict.fromkeys(row["host"] for row in rows), [*told, "", *lines])
     shown = {"hosts": rows, "reason": "\n".join(lines), "told": "" if rows else "every host is as its states say"}
     return _shown({**shown, "retcode": int(bool(rows))})
+
+
+def died(told):
+    """
+    Write into the master's log what a host tells of a process that died, and tell the people of ``slipway_notify``, of
+    the same process once an hour; returns it as a line. The master calls this (``conf/master.conf``, ``reactor``).
+
+    told
+        The data of the event ``salt/beacon/<host>/processes/<app>/<process>``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run rollout.died '{"app": "shop", "host": "web1", "process": "shop-blue", "manager": "systemd", "what": \
+            "died", "reason": "killed by SIGKILL", "when": "2026-11-26T05:24:00Z"}'
+    """
+    return deaths.take(__opts__, told)
 
 
 def history(app):

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 # What a minion keeps in one folder each, and the master in `_<kind>` of a file root.
-KINDS = ("modules", "states", "utils")
+KINDS = ("modules", "states", "utils", "beacons")
 
 
 def of_host(extension_modules):

@@ -1,6 +1,6 @@
 """
-Messages from the master to people, about deploys, rollbacks, rotations and drift: a mail, and a webhook as chats have
-them.
+Messages from the master to people, about deploys, rollbacks, rotations, drift and processes that died: a mail, and a
+webhook as chats have them.
 
 Who gets them stands in the master's configuration, key ``slipway_notify``. The address of a webhook is a secret: it is
 read from a file, and nothing here says more of it than its host.
@@ -36,8 +36,8 @@ TIMEOUT = 10
 SHORT = 300
 
 ADDRESS = text("mail address", r"[!-~]+@[A-Za-z0-9][\w.-]*", "write it as ops@example.com")
-DRIFTED = "drifted"
-RESULTS = (ledger_file.DEPLOYED, ledger_file.ROLLED_BACK, ledger_file.ROTATED, ledger_file.FAILED, DRIFTED)
+DRIFTED, DIED = "drifted", "died"
+RESULTS = (ledger_file.DEPLOYED, ledger_file.ROLLED_BACK, ledger_file.ROTATED, ledger_file.FAILED, DRIFTED, DIED)
 
 MAIL = (
     app_spec_keys.Key("to", listing(ADDRESS, least=1), app_spec_keys.REQUIRED, "Who gets it."),
@@ -130,6 +130,16 @@ def send_drift(opts, hosts, lines):
     return _tell(opts, {DRIFTED}, lambda: _about_drift(list(hosts), "\n".join(lines)))
 
 
+def send_death(opts, death, line):
+    """
+    The same about a process that died.
+
+    :param death: the data of the event (``deaths``)
+    :param line: the same as a line
+    """
+    return _tell(opts, {DIED}, lambda: _about_death(death, line))
+
+
 def _about(notice):
     subject = f"{_line(notice['app'], notice['revision'])}: {_ending(notice)}"
     return Message(subject, _body(notice), _payload(notice))
@@ -139,6 +149,11 @@ def _about_drift(hosts, text):
     subject = f"{', '.join(hosts)}: {DRIFTED}"
     payload = {"text": f"{subject}: salt-run rollout.drift", "hosts": hosts, "result": DRIFTED, "reason": text}
     return Message(subject, f"{text}\n", payload)
+
+
+def _about_death(death, line):
+    payload = {"text": line, **{key: death[key] for key in ("app", "host", "process", "reason")}, "result": DIED}
+    return Message(f"{death['host']}: {death['process']} {death['what']}", f"{line}\n", payload)
 
 
 def _tell(opts, results, compose):

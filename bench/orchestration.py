@@ -23,7 +23,7 @@ from labs import circumstances, say, table
 
 TREE = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
-PARTS = ("salt", "pillar", "_modules", "_states", "_utils", "_runners", "_pillar", "_output")
+PARTS = ("salt", "pillar", "_modules", "_states", "_utils", "_beacons", "_runners", "_pillar", "_output")
 # Seconds that a host needs for its activation, and the ports of the master, far from Salt's own.
 ACTIVATION = 2
 PORTS = {"publish_port": 24505, "ret_port": 24506}

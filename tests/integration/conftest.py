@@ -372,7 +372,7 @@ def salt_factories_config(tmp_path_factory):
 
 def _copy_of_tree(tree):
     """The tree in another folder, with the hosts and the app of these tests."""
-    for folder in ("salt", "pillar", "_modules", "_states", "_utils", "_runners", "_pillar", "_output"):
+    for folder in ("salt", "pillar", "_modules", "_states", "_utils", "_beacons", "_runners", "_pillar", "_output"):
         shutil.copytree(TREE / folder, tree / folder, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     (tree / "pillar/hosts.yaml").write_text(INVENTORY)
     (tree / "pillar/apps/shop.sls").write_text(json.dumps({"apps": {"shop": APP}}))

@@ -23,8 +23,8 @@ PROGRAM = re.compile(r"\s*(?:sudo |[$#] )?(?:salt|salt-run|salt-call|salt-key|ma
 
 # Functions of Salt itself that the pages call.
 CORE = {
-    "key.finger", "pillar.show_pillar", "pillar.show_top", "saltutil.sync_all", "state.apply", "state.orchestrate",
-    "test.ping",
+    "key.finger", "pillar.show_pillar", "pillar.show_top", "saltutil.sync_all", "state.apply", "state.event",
+    "state.orchestrate", "test.ping",
 }  # fmt: skip
 # What is no function: endings of files and units whose name is that of a module.
 ENDINGS = {"conf", "json", "lock", "log", "md", "py", "service", "sls", "sock", "yaml"}
@@ -100,7 +100,8 @@ def test_every_command_stands_in_a_block_that_is_run(page):
 
 
 def test_every_message_is_one_that_the_code_has():
-    modules = [file for kind in ("_modules", "_states", "_utils", "_runners") for file in (TREE / kind).glob("*.py")]
+    kinds = ("_modules", "_states", "_utils", "_runners", "_beacons")
+    modules = [file for kind in kinds for file in (TREE / kind).glob("*.py")]
     programs = [TREE / "bin/join", TREE / "conf/join.sh", TREE / "bin/secrets"]
     programs += [TREE / "bin/install", *(TREE / "bin/at_rest").glob("*.py")]
     source = "".join(file.read_text(encoding="utf-8") for file in sorted(modules) + programs)

@@ -14,7 +14,7 @@ from lab import seed  # noqa: E402
 SHIPPED = ("master", "minion", "masterless")
 PLACED = {"master": "10.213.7.2", "web1": "10.213.7.11"}
 # read by Salt, but missing in its list of options
-UNLISTED = {"timeout", "pillar_dirs", "mine_get"}
+UNLISTED = {"timeout", "pillar_dirs", "mine_get", "beacons"}
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +82,18 @@ def test_no_job_of_salts_own_scheduler_is_left_on_a_minion():
     minion = yaml.safe_load((TREE / "conf/minion.conf").read_text())
     assert minion["mine_enabled"] is False
     assert "schedule" not in minion
+
+
+def test_the_master_hands_what_a_host_tells_of_a_process_to_one_function_and_makes_no_template_of_it():
+    master = yaml.safe_load((TREE / "conf/master.conf").read_text())
+    ((event, files),) = [item for entry in master["reactor"] for item in entry.items()]
+    assert event == "salt/beacon/*/processes/*"
+    (file,) = files
+    reaction = {"data": {"host": "{{ boom }}"}}
+    exec((TREE / file.removeprefix("/srv/slipway/")).read_text().removeprefix("#!py\n"), reaction)
+    assert reaction["run"]() == {"died": {"runner.rollout.died": [{"args": [{"told": {"host": "{{ boom }}"}}]}]}}
+
+
+def test_a_minion_looks_for_processes_that_died_by_the_beacon_of_this_tree():
+    minion = yaml.safe_load((TREE / "conf/minion.conf").read_text())
+    assert [name for name in minion["beacons"] if not (TREE / f"salt/_beacons/{name}.py").exists()] == []

@@ -263,6 +263,20 @@ def test_drift_is_told_to_those_who_want_it(mails, hook):
     assert len(mails.mails) == 1
 
 
+def test_a_process_that_died_is_told_to_those_who_want_it(mails, hook):
+    opts = {"slipway_notify": {**to_mail(mails)["slipway_notify"], **to_hook(hook.file)["slipway_notify"]}}
+    death = {"app": "shop", "host": "web1", "process": "shop-blue", "what": "died", "reason": "killed by SIGKILL"}
+    assert notices.send_death(opts, death, "web1: shop-blue died") == []
+    mail = email.message_from_bytes(mails.mails[0], policy=email.policy.default)
+    assert mail["Subject"] == "[slipway] web1: shop-blue died"
+    assert mail.get_content().splitlines() == ["web1: shop-blue died"]
+    ((_, _, post),) = hook.posts
+    assert (post["text"], post["result"], post["reason"]) == ("web1: shop-blue died", "died", "killed by SIGKILL")
+    opts["slipway_notify"]["results"] = ["drifted"]
+    assert notices.send_death(opts, death, "web1: shop-blue died") == []
+    assert len(mails.mails) == 1
+
+
 def test_every_mistake_of_the_configuration_is_told_with_its_key_and_nothing_is_sent(hook):
     opts = to_hook(hook.file, mail={"to": ["ops"], "form": "x@example.com"}, results=["deploied"])
     wrong = notices.send(opts, notice())
