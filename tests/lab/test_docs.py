@@ -16,7 +16,7 @@ from conftest import HOSTS, TEST_NET, TREE
 
 from lab import Lab
 
-# environments.md, one-server.md and pull.md are run by tests of their own, on hosts as they describe them.
+# environments.md, one-server.md, pull.md, rotate.md, secrets.md and vagrant.md are run by tests of their own.
 PAGES = ("README.md", "docs/deploy.md", "docs/hosts.md", "docs/lab.md", "docs/servers.md", "docs/tls.md")
 BLOCK = re.compile(r"^```console( fails)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PROMPT = re.compile(r"(\$|[a-z][a-z0-9]*#) (.+)")

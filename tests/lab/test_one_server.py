@@ -1,5 +1,6 @@
 """A server that was bare, as docs/one-server.md makes it one: Salt, PostgreSQL, app and Nginx, and no master."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -20,6 +21,7 @@ db1: {{address: {NET}.21, roles: [database]}}
 """
 ON_SERVER, ON_MASTER = ([one for one in commands(PAGE) if one.where == where] for where in ("server", "master"))
 FILE = re.compile(r"^```yaml\n# (pillar/\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+TYPED = "typed by somebody at the prompt"
 # Salt, uv and all that the lab's image has of them.
 BARE = "systemctl disable --now salt-minion; rm -rf /opt/salt /usr/local/bin/salt* /etc/salt /etc/systemd/system/salt-*"
 
@@ -38,11 +40,14 @@ class Server:
         done = self.run("salt-call", "--out=json", "state.apply", *arguments, check=False)
         return by_id(json.loads(done.stdout)["local"])
 
+    def secrets(self):
+        return json.loads(self.run("cat", "/etc/shop/secrets.json").stdout)
+
     def follow(self, page):
         """Run commands of the page, and compare what they print with what it shows."""
         for command in page:
             done = run(self, command)
-            assert done.returncode == 0, f"{command.text}\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
+            assert bool(done.returncode) == command.fails, f"{command.text}\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
             assert missing(command, done) == [], f"{command.text}\n{done.stdout[-4000:]}"
 
     def health(self):
@@ -151,6 +156,42 @@ def test_installing_again_keeps_salt_and_says_who_the_server_is(applied):
     other = applied.run("make", "-C", "/srv/slipway", "install", "HOST=web7", check=False)
     assert other.returncode != 0
     assert "which host of /srv/slipway/pillar/hosts.yaml is this? make install HOST=..., one of: server" in other.stderr
+
+
+@pytest.fixture
+def own_secrets(applied):
+    """Another state of the pillar's secrets, for a test; GnuPG, and a key for the git server."""
+    applied.sh("apt-get install --yes --no-install-recommends gnupg")
+    applied.sh(
+        "cp -a /srv/slipway/pillar/secrets /root; ssh-keygen -q -t ed25519 -N '' -f /srv/slipway/shop_deploy_key"
+    )
+    yield applied
+    applied.sh("cd /srv/slipway/pillar; rm -r secrets; mv /root/secrets .")
+    assert failed(applied.apply()) == {}
+
+
+def test_secrets_are_encrypted_as_their_page_says_and_the_app_goes_on_with_the_new_ones(own_secrets):
+    before = own_secrets.secrets()
+    for command in commands("docs/secrets.md"):
+        own_secrets.follow([dataclasses.replace(command, where="server", text=as_typed(command.text))])
+    assert failed(own_secrets.apply()) == {}
+    now = own_secrets.secrets()
+    assert now["MAIL_PASSWORD"] == TYPED
+    assert all(len(now[key]) >= 50 and now[key] != before[key] for key in ("SECRET_KEY", "DATABASE_URL"))
+    assert own_secrets.health()["database"] == "ok"
+    shown = own_secrets.sh("cat /srv/slipway/pillar/secrets/*").stdout
+    assert [value for value in now.values() if str(value) in shown] == []
+
+
+def as_typed(text):
+    """A command of the page, in the folder of the tree; where it asks somebody answers, as on a terminal."""
+    if text.endswith("KEY=MAIL_PASSWORD"):
+        answers = f"(sleep 1; echo '{TYPED}'; sleep 1; echo '{TYPED}')"
+        text = f"{answers} | script --quiet --return --command '{text}' /dev/null"
+    if text == "make secrets-check":
+        file = "pillar/secrets/shop.sls"
+        text = f"echo '    API_TOKEN: in-clear' >>{file}; {text}; code=$?; sed -i '$d' {file}; exit $code"
+    return f"cd /srv/slipway; {text}"
 
 
 def join(lab, host):

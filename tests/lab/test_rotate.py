@@ -8,6 +8,7 @@ import threading
 import pytest
 from conftest import APP_HOSTS, BALANCER, SITE
 from test_deploy import orchestrated
+from test_docs import commands, missing, run
 
 PAGE = "/products/rooibos/"
 THANKS = "Thank you for your review."
@@ -80,6 +81,13 @@ def secrets(site):
     return json.loads(site.lab.run("web1", ["cat", "/etc/shop/secrets.json"]).stdout)
 
 
+def followed(site, command):
+    """What a command of the page did, which printed what the page shows."""
+    done = run(site, command)
+    assert missing(command, done) == [], done.stdout[-4000:]
+    return done
+
+
 def log_in(site, url):
     python = "/srv/shop/current/.venv/bin/python"
     return site.lab.run("web1", [python, "-c", LOG_IN], input=url, check=False)
@@ -89,8 +97,10 @@ def test_a_key_and_a_password_are_rotated_in_one_go_and_nobody_notices(two_of_ea
     site, visitor = two_of_each, Visitor()
     old = secrets(site)
     visitor.start()
+    look, rotate, look_again = commands("docs/rotate.md")
+    assert followed(site, look).returncode == 0
     with site.load() as users:
-        done = site.run_runner("rollout.rotate", "shop")
+        done = followed(site, rotate)
     visitor.over.set()
     visitor.join(60)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
@@ -104,6 +114,7 @@ def test_a_key_and_a_password_are_rotated_in_one_go_and_nobody_notices(two_of_ea
     assert "password authentication failed" in refused.stderr
     assert [value for value in (*NEW.values(), old["SECRET_KEY"]) if value in done.stdout + done.stderr] == []
 
+    assert followed(site, look_again).returncode == 0
     served = {host: site.salt(host, "slots.serving", "shop")[host] for host in APP_HOSTS}
     again = site.run_runner("state.orchestrate", "orch.rotate", 'pillar={"app": "shop"}', "--out=json")
     assert again.returncode == 0
