@@ -10,7 +10,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-from lab import cgroup, network
+from lab import cgroup, network, suites
 from lab.inventory import interface
 from lab.system import LabError, command, tail, wait_until
 
@@ -108,6 +108,7 @@ class Host:
             "NAME": self.unique,
             "LOWER": str(image),
             "NOTIFY_SOCKET": str(self.folder / "notify"),
+            **({"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"} if suites.chosen().needs_unified else {}),
         }
 
     def wait(self, timeout=60):
@@ -118,7 +119,7 @@ class Host:
             raise LabError(f"{error}\n{self.console()}") from None
         finally:
             self._ear.close()
-        if cgroup.hybrid():
+        if cgroup.hybrid() and not suites.chosen().needs_unified:
             command(*self.argv(["sh", "-ec", HOLD_MEMORY]))
 
     def _is_ready(self):

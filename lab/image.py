@@ -1,4 +1,4 @@
-"""The image that all hosts share: Debian, Salt in a virtual environment of its own, and the trust of this machine."""
+"""The image that all hosts share: a system, Salt in a virtual environment of its own, and the trust of this machine."""
 
 import contextlib
 import dataclasses
@@ -9,12 +9,11 @@ import re
 import subprocess
 from pathlib import Path
 
+from lab import suites
 from lab.system import CACHE, TREE, LabError, command, locked, tail, write
 
-SUITE = "bookworm"
-
-# A small Debian server with systemd, and what Salt, the lab's git server and a person who looks around need.
-PACKAGES = ["systemd", "systemd-sysv", "dbus", "iproute2", "procps", "sudo", "openssh-client", "openssl"]
+# A small server with systemd, and what Salt, the lab's git server and a person who looks around need.
+PACKAGES = ["apt", "systemd", "systemd-sysv", "dbus", "iproute2", "procps", "sudo", "openssh-client", "openssl"]
 PACKAGES += ["ca-certificates", "python3", "python3-venv", "git", "curl", "less"]
 
 # What the states install: fetched with the image, so that no host fetches it again.
@@ -48,6 +47,7 @@ wait $fetching
 class Recipe:
     """All that decides what is in the image; equal recipes make equal images."""
 
+    suite: str
     packages: tuple
     sources: str
     apt: str
@@ -63,9 +63,11 @@ class Recipe:
 
 def recipe():
     """The recipe of the image on this machine."""
+    suite = suites.chosen()
     return Recipe(
+        suite=suite.name,
         packages=tuple(PACKAGES),
-        sources=apt_sources(Path("/etc/apt")),
+        sources=apt_sources(Path("/etc/apt"), suite.name) or suites.sources(suite),
         apt=apt_settings(command("apt-config", "dump", "Acquire")),
         files={**git_server(), **trust()},
         script=SCRIPT.format(fetched=" ".join(FETCHED), bundle=BUNDLE),
@@ -73,12 +75,12 @@ def recipe():
     )
 
 
-def apt_sources(folder):
-    """This machine's own sources when they have the suite of the image, in the deb822 form or as lines; else ""."""
+def apt_sources(folder, suite):
+    """This machine's own sources when they have the suite, in the deb822 form or as lines; else ""."""
     files = [folder / "sources.list", *sorted((folder / "sources.list.d").glob("*.list"))]
     files += sorted((folder / "sources.list.d").glob("*.sources"))
     texts = [file.read_text() for file in files if file.exists()]
-    return next((text for text in texts if re.search(rf"^[^#]*\b{SUITE}\b", text, re.MULTILINE)), "")
+    return next((text for text in texts if re.search(rf"^[^#]*\b{suite}\b", text, re.MULTILINE)), "")
 
 
 def apt_settings(dump):
@@ -133,7 +135,7 @@ def _build(wanted, file, steps):
     log.write_text("")
     with memory() as folder:
         tree = folder / "tree"
-        with steps.step("image", f"Debian {SUITE}"):
+        with steps.step("image", suites.SUITES[wanted.suite].title):
             _bootstrap(wanted, tree, log)
         with steps.step("image", "Salt, and the packages that states will install"):
             _furnish(wanted, tree, log)
@@ -170,13 +172,15 @@ def logged(log, *argv, **options):
 
 
 def _bootstrap(wanted, tree, log):
-    """A minimal Debian in ``tree``, with its package lists."""
+    """A minimal system in ``tree``, with its package lists."""
     sources = Path(tree.parent, "machine.sources" if "URIs:" in wanted.sources else "machine.list")
     sources.write_text(wanted.sources)
     settings = tree.parent / "apt.conf"
     settings.write_text(wanted.apt)
     argv = ["mmdebstrap", "--variant=minbase", "--skip=cleanup/apt/lists", f"--aptopt={settings}"]
-    argv += [f"--include={','.join(wanted.packages)}", SUITE, tree]
+    if keyring := suites.keyring(suites.SUITES[wanted.suite]):
+        argv += [f"--keyring={keyring}"]
+    argv += [f"--include={','.join(wanted.packages)}", wanted.suite, tree]
     logged(log, *argv, *([sources] if wanted.sources else []), stdin=subprocess.DEVNULL)
 
 
@@ -200,7 +204,7 @@ def run_inside(log, tree, shown, script):
     logged(log, *argv, "/bin/sh", "-c", script, stdin=subprocess.DEVNULL)
 
 
-def _forget_old(newest, kept=3):
+def _forget_old(newest, kept=6):
     """Remove all but the ``kept`` newest images; one that is mounted stays readable until it no longer is."""
     files = sorted(CACHE.glob("*.squashfs"), key=lambda file: file.stat().st_mtime)
     for file in files[:-kept]:

@@ -9,7 +9,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from lab import image  # noqa: E402
 
-RECIPE = image.Recipe(("systemd",), "", "", {"etc/a": "1"}, "true", {"requirements/salt.txt": "salt==3008.3"})
+SALT = "requirements/salt.txt"
+RECIPE = image.Recipe("bookworm", ("systemd",), "", "", {"etc/a": "1"}, "true", {SALT: "salt==3008.3"})
 
 
 def test_an_equal_recipe_has_an_equal_digest():
@@ -19,12 +20,13 @@ def test_an_equal_recipe_has_an_equal_digest():
 @pytest.mark.parametrize(
     "change",
     [
+        {"suite": "trixie"},
         {"packages": ("systemd", "git")},
         {"sources": "deb"},
         {"apt": "Acquire"},
         {"files": {"etc/a": "2"}},
         {"script": "false"},
-        {"tree": {"requirements/salt.txt": "salt==3008.4"}},
+        {"tree": {SALT: "salt==3008.4"}},
     ],
 )
 def test_any_change_of_the_recipe_changes_its_digest(change):
@@ -37,13 +39,13 @@ def test_name_servers_are_no_part_of_the_recipe():
 
 def test_sources_of_this_suite_are_taken_over(tmp_path):
     (tmp_path / "sources.list.d").mkdir()
-    (tmp_path / "sources.list.d/debian.sources").write_text(f"Types: deb\nSuites: {image.SUITE}\n")
-    assert image.apt_sources(tmp_path).startswith("Types: deb")
+    (tmp_path / "sources.list.d/debian.sources").write_text(f"Types: deb\nSuites: {'bookworm'}\n")
+    assert image.apt_sources(tmp_path, "bookworm").startswith("Types: deb")
 
 
 def test_sources_of_another_suite_are_left_alone(tmp_path):
-    (tmp_path / "sources.list").write_text(f"deb mirror trixie main\n# {image.SUITE} was here\n")
-    assert image.apt_sources(tmp_path) == ""
+    (tmp_path / "sources.list").write_text(f"deb mirror trixie main\n# {'bookworm'} was here\n")
+    assert image.apt_sources(tmp_path, "bookworm") == ""
 
 
 def test_a_proxy_is_taken_over_and_defaults_are_not():
