@@ -26,7 +26,7 @@ install: ## one server without a master: Salt in /opt/salt (root) [HOST=its name
 apply: ## bring this server to what its pillar says (root); TEST=1 shows what would change
 # What is wrong with the pillar, as sentences: a state run would show Salt's own traceback.
 	@$(SALT_CALL) --log-level=quiet apps.hosted >/dev/null
-	$(SALT_CALL) --retcode-passthrough state.apply $(if $(TEST),test=True)
+	@bin/apply $(if $(TEST),test=True)
 
 vagrant-image: ## for Vagrant's docker provider: its image (Linux, root)
 	@$(LAB) vagrant-image
@@ -75,9 +75,12 @@ test: setup ## all of them
 	@$(MAKE) --jobs=2 --output-sync=target unit render integration
 	@$(MAKE) labtest
 
-matrix: setup ## every server, process manager and broken release, every way in which a deploy is cut short (root, long)
+matrix: setup ## every system, server, process manager, broken release and way in which a deploy is cut short (root, long)
 	SLIPWAY_MATRIX=1 $(PYTEST) tests/integration/test_rotation.py tests/integration/test_restores.py
 	SLIPWAY_MATRIX=1 $(PYTEST) -s tests/lab/test_servers.py tests/lab/test_recovery.py tests/lab/test_skip.py
+# The other systems.
+	for suite in trixie jammy noble; do \
+	    SLIPWAY_LAB_SUITE=$$suite $(PYTEST) tests/lab/test_one_server.py tests/lab/test_converge.py || exit; done
 
 bench: setup ## what it costs, measured in a lab (Linux, root)
 	python3 bench/highstate.py
