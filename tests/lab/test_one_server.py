@@ -121,6 +121,12 @@ def test_a_second_run_changes_nothing_and_test_mode_agrees(applied):
     assert (failed(again), changed(again)) == ({}, set())
 
 
+def test_on_a_terminal_it_is_told_meanwhile_which_state_runs(applied):
+    shown = applied.sh("script --quiet --return --command 'make -C /srv/slipway apply' /dev/null").stdout
+    assert re.search(r"\d s  /etc/nginx/nginx\.conf \.\.\.", shown), shown
+    assert re.search(r"Failed: +0", shown)
+
+
 def test_no_daemon_of_salt_is_left_running(applied):
     assert "salt" not in applied.run("ps", "-e", "-o", "args=").stdout
 
@@ -156,6 +162,17 @@ def test_installing_again_keeps_salt_and_says_who_the_server_is(applied):
     other = applied.run("make", "-C", "/srv/slipway", "install", "HOST=web7", check=False)
     assert other.returncode != 0
     assert "which host of /srv/slipway/pillar/hosts.yaml is this? make install HOST=..., one of: server" in other.stderr
+
+
+def test_the_pillar_can_lie_elsewhere(applied):
+    applied.sh("mv /srv/slipway/pillar /srv/pillar")
+    try:
+        done = applied.run("make", "-C", "/srv/slipway", "install", "PILLAR=/srv/pillar")
+        assert "brings it to what /srv/pillar says" in done.stdout
+        assert changed(applied.apply("test=True")) == set()
+    finally:
+        applied.sh("mv /srv/pillar /srv/slipway/pillar")
+        applied.run("make", "-C", "/srv/slipway", "install")
 
 
 @pytest.fixture

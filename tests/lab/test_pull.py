@@ -26,10 +26,11 @@ class Pulling(Site):
         super().__init__(lab)
         self.pillar = pillar
 
-    def want(self, revision="v1", pull="{every: 30m}"):
+    def want(self, revision="v1", pull="{every: 30m}", watch=3):
         """Change the pillar, as an operator does."""
         app = self.pillar / "apps/shop.sls"
-        app.write_text(re.sub(r"revision: .*", f"revision: {revision}", app.read_text()))
+        text = re.sub(r"revision: .*", f"revision: {revision}", app.read_text())
+        app.write_text(re.sub(r"watch: \d+", f"watch: {watch}", text))
         init = self.pillar / "apps/init.sls"
         init.write_text("include:\n  - apps.shop\n" + (f"pull: {pull}\n" if pull else ""))
 
@@ -101,6 +102,23 @@ def test_a_host_that_pulls_is_as_its_states_say(provisioned):
         assert (failed(again), changed(again)) == ({}, set())
 
 
+def test_a_release_that_lost_the_traffic_is_not_tried_again(provisioned):
+    site = provisioned
+    # It serves well for 5 seconds.
+    site.want("dies", watch=8)
+    site.forget()
+    site.pull("web3")
+    assert "the traffic went back to where it was" in site.journal("web3")
+    site.forget()
+    with users(site):
+        site.pull("web3")
+    assert f"release {site.commit('dies')} had the traffic of this host and lost it at " in site.journal("web3")
+    assert site.serving() == dict.fromkeys(HOSTS, site.commit("v1"))
+    site.want("v1")
+    site.pull("web3")
+    assert changed(site.apply("web3")) == set()
+
+
 def test_three_hosts_that_pull_at_once_end_on_one_release_with_one_migration_and_no_failed_request(provisioned):
     provisioned.forget()
     provisioned.want("v2")
@@ -126,13 +144,16 @@ def test_a_host_without_its_master_heals_what_needs_neither_release_nor_secret_a
     site = provisioned
     site.lab.cut("master")
     try:
-        site.lab.run("web1", ["sh", "-c", "echo '# by hand' >>/etc/nginx/nginx.conf; systemctl stop nginx"])
+        stopped = ("nginx", "supervisor", "postgresql")
+        site.lab.run("web1", ["systemctl", "stop", *stopped])
+        site.lab.run("web1", ["sh", "-c", "echo '# by hand' >>/etc/nginx/nginx.conf"])
         site.lab.run("web1", ["sh", "-c", "echo '# by hand' >>/etc/nginx/sites/shop.conf"])
         site.forget()
         site.pull("web1")
         journal = site.journal("web1")
         assert "no master is reached" in journal
         assert "changed: nginx-config" in journal
+        site.lab.run("web1", ["systemctl", "is-active", *stopped])
         assert site.health(ADDRESSES["web1"])["release"] == site.commit("tweak")
         assert "by hand" in site.lab.run("web1", ["cat", "/etc/nginx/sites/shop.conf"]).stdout
     finally:
