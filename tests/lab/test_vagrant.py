@@ -51,12 +51,13 @@ class Laptop:
 
     @contextlib.contextmanager
     def running(self, text):
-        """A command that ends with the block, by what ``^C`` sends."""
+        """A command that ends with the block, by what ``^C`` sends: a function that tells what it has printed."""
         options = {"cwd": self.tree, "env": self.environment, "stdin": subprocess.DEVNULL, "start_new_session": True}
-        with (self.tree.parent / "running.log").open("w+") as log:
+        printed = self.tree.parent / "running.log"
+        with printed.open("w") as log:
             process = subprocess.Popen(self.argv(text), stdout=log, stderr=log, **options)
             try:
-                yield process
+                yield printed.read_text
             finally:
                 os.killpg(process.pid, signal.SIGINT)
                 process.wait(30)
@@ -151,11 +152,12 @@ def test_every_command_of_the_page_does_what_it_says(laptop):
 def follows_the_working_copy(laptop):
     base = laptop.tree / "examples/shop/core/templates/base.html"
     (watch,) = part("make watch", "make watch")
-    committed = laptop.releases()
-    with laptop.running(watch.text):
-        wait_until(lambda: laptop.releases() & committed == set(), watch.text, 120, pause=1)
+    with laptop.running(watch.text) as printed:
+        wait_until(lambda: printed().count("finish: done") == 1, watch.text, 180, pause=1)
+        assert laptop.shows("Tea shop")
         base.write_text(base.read_text().replace("Tea shop", "Tea house"))
-        wait_until(lambda: laptop.shows("Tea house"), "a change of the working copy", 120, pause=1)
+        wait_until(lambda: printed().count("finish: done") == 2, "a change of the working copy", 180, pause=1)
+        assert laptop.shows("Tea house")
 
 
 @pytest.mark.parametrize("provider", ["virtualbox", "libvirt"])
