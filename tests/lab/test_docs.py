@@ -94,7 +94,7 @@ def without_options(words):
 def masked(line):
     """``line`` without what differs from run to run: ids, numbers, which slot, blanks."""
     line = re.sub(r"\b(blue|green)\b", "slot", line)
-    line = re.sub(r"\b(?=[a-f]*[0-9])[0-9a-f]{6,}\b", "id", line)
+    line = re.sub(r"\b(?=[a-fA-F]*[0-9])[0-9a-fA-F]{6,}\b", "id", line)
     return " ".join(re.sub(r"\d+", "n", line).split())
 
 
