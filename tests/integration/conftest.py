@@ -21,6 +21,8 @@ from pathlib import Path
 import pytest
 import salt.utils.event
 import yaml
+from forks import forks
+from pytestshellutils.utils.processes import ProcessResult
 
 TREE = Path(__file__).parents[2]
 sys.path.insert(0, str(TREE / "_utils"))
@@ -32,6 +34,8 @@ import lock_file  # noqa: E402
 SHIPPED = {kind: yaml.safe_load((TREE / f"conf/{kind}.conf").read_text()) for kind in ("master", "minion")}
 TRUST = ("minimum_auth_version", "sign_pub_messages", "publish_signing_algorithm", "signing_algorithm")
 TRUST += ("encryption_algorithm", "peer", "publisher_acl", "external_auth", "file_recv", "mine_get", "mine_enabled")
+
+GRAINS = ("enable_fqdns_grains", "enable_gpu_grains")
 
 # Also what takes long and differs little from what is tried anyway.
 MATRIX = "SLIPWAY_MATRIX" in os.environ
@@ -104,14 +108,22 @@ def pytest_unconfigure():
 class Fleet:
     """The master and its hosts, as an operator sees them."""
 
-    def __init__(self, master, minions):
+    def __init__(self, master, minions, fork):
         self.master = master
         self.minions = minions
+        self.fork = fork
         self.ledgers = Path(master.config["slipway_dir"])
 
-    def run(self, *arguments, **keywords):
+    def run(self, *arguments):
         """``salt-run ...``, as it is: ``returncode``, ``stdout``, ``stderr`` and ``data``."""
-        return self.master.salt_run_cli(timeout=120).run(*arguments, **keywords)
+        return self._run(self.master.salt_run_cli(timeout=120), *arguments)
+
+    def _run(self, cli, *arguments, **target):
+        _, *argv = cli.cmdline(*arguments, **target)
+        # Salt itself gives up at its own time-out.
+        code, *streams = self.fork(argv, cli.timeout + 20)
+        stdout, stderr, data = cli.process_output(*streams)
+        return ProcessResult(returncode=code, stdout=stdout, stderr=stderr, data=data, cmdline=argv)
 
     def deploy(self, revision, *arguments, app="shop", **pillar):
         return self.run(*self._deploy(revision, app, **pillar), *arguments)
@@ -169,7 +181,7 @@ class Fleet:
 
     def call(self, host, function, *arguments):
         """``salt <host> ...`` -> its return."""
-        return self.master.salt_cli(timeout=60).run(function, *arguments, minion_tgt=host).data
+        return self._run(self.master.salt_cli(timeout=60), function, *arguments, minion_tgt=host).data
 
     def ledger(self, app="shop"):
         """As ``salt-run ledger.show`` tells it, which would take two seconds to start."""
@@ -393,18 +405,23 @@ def daemons(salt_factories, tmp_path_factory):
         "ext_pillar": [{"ledger": {}}],
         "timeout": 5,
         "gather_job_timeout": 3,
+        # Each imports Salt's modules anew.
+        "worker_threads": 3,
         **quiet("master"),
     }
     master = salt_factories.salt_master_daemon("master", overrides=settings)
     # A process for each job would cost more than the job.
     own = {"user": getpass.getuser(), **trust("minion"), "file_client": "remote", "multiprocessing": False}
-    own |= {"autoload_dynamic_modules": False, **quiet("minion")}
+    own |= {"autoload_dynamic_modules": False, **quiet("minion"), **{key: SHIPPED["minion"][key] for key in GRAINS}}
+    # For each request a minion reads its key, and proves it: a short one, in which the master's AES key has room.
+    own["keysize"] = 1280
     minions = {host: master.salt_minion_daemon(host, overrides=own) for host in HOSTS}
-    with master.started(), ThreadPoolExecutor() as pool:
+    with master.started(), ThreadPoolExecutor() as pool, forks() as fork:
+        fleet = Fleet(master, minions, fork)
         try:
             list(pool.map(lambda minion: minion.start(), minions.values()))
-            master.salt_cli(timeout=60).run("saltutil.sync_all", minion_tgt="*")
-            yield Fleet(master, minions)
+            fleet.call("*", "saltutil.sync_all")
+            yield fleet
         finally:
             list(pool.map(lambda minion: minion.terminate(), minions.values()))
 
