@@ -4,6 +4,7 @@ need root on the hosts is done by the doubles in ``doubles/``, which come first 
 """
 
 import contextlib
+import copy
 import getpass
 import hashlib
 import json
@@ -113,6 +114,7 @@ class Fleet:
         self.minions = minions
         self.fork = fork
         self.ledgers = Path(master.config["slipway_dir"])
+        self.folders = {host: Path(minion.config["root_dir"]) for host, minion in minions.items()}
 
     def run(self, *arguments):
         """``salt-run ...``, as it is: ``returncode``, ``stdout``, ``stderr`` and ``data``."""
@@ -190,6 +192,18 @@ class Fleet:
     def lock(self):
         """The app's lock."""
         return lock_file.show(self.ledgers, "shop")
+
+    def as_it_is(self, folder):
+        """The fleet as it is now, for questions later on: the ledgers and what hosts have written are copied."""
+        then = copy.copy(self)
+        then.ledgers, then.folders = folder / "ledgers", {host: folder / host for host in HOSTS}
+        if self.ledgers.exists():
+            shutil.copytree(self.ledgers, then.ledgers)
+        for host in HOSTS:
+            then.folders[host].mkdir()
+            for file in self.folders[host].glob("*.json*"):
+                shutil.copy(file, then.folders[host])
+        return then
 
     def script(self, host, **steps):
         """What the steps of a host shall do: ``stage={"fail": "reason"}``."""
@@ -373,7 +387,7 @@ class Fleet:
         return "state.orchestrate", "orch.deploy", "pillar=" + json.dumps({"app": app, "revision": revision, **pillar})
 
     def _file(self, host, name):
-        return Path(self.minions[host].config["root_dir"], name)
+        return self.folders[host] / name
 
 
 @pytest.fixture(scope="session")
