@@ -32,10 +32,10 @@ def ran(fleet):
 def twice(daemons, tmp_path_factory):
     """A deploy with a pending migration, and the same once more: what test mode said, what was done, and seen then."""
     daemons.reset()
-    daemons.script("web1", pending={"pending": ["shop.0002"]})
     runs = []
     with daemons.pillar(hooks=HOOKS):
-        for _ in range(2):
+        for pending in (["shop.0002"], []):
+            daemons.script("web1", pending={"pending": pending})
             planned = daemons.deploy("two", "test=True")
             daemons.forget_log()
             done, then = daemons.deploy("two"), tmp_path_factory.mktemp("deployed")
