@@ -4,6 +4,7 @@ need root on the hosts is done by the doubles in ``doubles/``, which come first 
 """
 
 import contextlib
+import copy
 import getpass
 import hashlib
 import json
@@ -21,6 +22,8 @@ from pathlib import Path
 import pytest
 import salt.utils.event
 import yaml
+from forks import forks
+from pytestshellutils.utils.processes import ProcessResult
 
 TREE = Path(__file__).parents[2]
 sys.path.insert(0, str(TREE / "_utils"))
@@ -32,6 +35,8 @@ import lock_file  # noqa: E402
 SHIPPED = {kind: yaml.safe_load((TREE / f"conf/{kind}.conf").read_text()) for kind in ("master", "minion")}
 TRUST = ("minimum_auth_version", "sign_pub_messages", "publish_signing_algorithm", "signing_algorithm")
 TRUST += ("encryption_algorithm", "peer", "publisher_acl", "external_auth", "file_recv", "mine_get", "mine_enabled")
+
+GRAINS = ("enable_fqdns_grains", "enable_gpu_grains")
 
 # Also what takes long and differs little from what is tried anyway.
 MATRIX = "SLIPWAY_MATRIX" in os.environ
@@ -104,14 +109,23 @@ def pytest_unconfigure():
 class Fleet:
     """The master and its hosts, as an operator sees them."""
 
-    def __init__(self, master, minions):
+    def __init__(self, master, minions, fork):
         self.master = master
         self.minions = minions
+        self.fork = fork
         self.ledgers = Path(master.config["slipway_dir"])
+        self.folders = {host: Path(minion.config["root_dir"]) for host, minion in minions.items()}
 
-    def run(self, *arguments, **keywords):
+    def run(self, *arguments):
         """``salt-run ...``, as it is: ``returncode``, ``stdout``, ``stderr`` and ``data``."""
-        return self.master.salt_run_cli(timeout=120).run(*arguments, **keywords)
+        return self._run(self.master.salt_run_cli(timeout=120), *arguments)
+
+    def _run(self, cli, *arguments, **target):
+        _, *argv = cli.cmdline(*arguments, **target)
+        # Salt itself gives up at its own time-out.
+        code, *streams = self.fork(argv, cli.timeout + 20)
+        stdout, stderr, data = cli.process_output(*streams)
+        return ProcessResult(returncode=code, stdout=stdout, stderr=stderr, data=data, cmdline=argv)
 
     def deploy(self, revision, *arguments, app="shop", **pillar):
         return self.run(*self._deploy(revision, app, **pillar), *arguments)
@@ -170,7 +184,7 @@ class Fleet:
 
     def call(self, host, function, *arguments):
         """``salt <host> ...`` -> its return."""
-        return self.master.salt_cli(timeout=60).run(function, *arguments, minion_tgt=host).data
+        return self._run(self.master.salt_cli(timeout=60), function, *arguments, minion_tgt=host).data
 
     def ledger(self, app="shop"):
         """As ``salt-run ledger.show`` tells it, which would take two seconds to start."""
@@ -179,6 +193,18 @@ class Fleet:
     def lock(self):
         """The app's lock."""
         return lock_file.show(self.ledgers, "shop")
+
+    def as_it_is(self, folder):
+        """The fleet as it is now, for questions later on: the ledgers and what hosts have written are copied."""
+        then = copy.copy(self)
+        then.ledgers, then.folders = folder / "ledgers", {host: folder / host for host in HOSTS}
+        if self.ledgers.exists():
+            shutil.copytree(self.ledgers, then.ledgers)
+        for host in HOSTS:
+            then.folders[host].mkdir()
+            for file in self.folders[host].glob("*.json*"):
+                shutil.copy(file, then.folders[host])
+        return then
 
     def script(self, host, **steps):
         """What the steps of a host shall do: ``stage={"fail": "reason"}``."""
@@ -362,7 +388,7 @@ class Fleet:
         return "state.orchestrate", "orch.deploy", "pillar=" + json.dumps({"app": app, "revision": revision, **pillar})
 
     def _file(self, host, name):
-        return Path(self.minions[host].config["root_dir"], name)
+        return self.folders[host] / name
 
 
 @pytest.fixture(scope="session")
@@ -394,18 +420,23 @@ def daemons(salt_factories, tmp_path_factory):
         "ext_pillar": [{"ledger": {}}],
         "timeout": 5,
         "gather_job_timeout": 3,
+        # Each imports Salt's modules anew.
+        "worker_threads": 3,
         **quiet("master"),
     }
     master = salt_factories.salt_master_daemon("master", overrides=settings)
     # A process for each job would cost more than the job.
     own = {"user": getpass.getuser(), **trust("minion"), "file_client": "remote", "multiprocessing": False}
-    own |= {"autoload_dynamic_modules": False, **quiet("minion")}
+    own |= {"autoload_dynamic_modules": False, **quiet("minion"), **{key: SHIPPED["minion"][key] for key in GRAINS}}
+    # For each request a minion reads its key, and proves it: a short one, in which the master's AES key has room.
+    own["keysize"] = 1280
     minions = {host: master.salt_minion_daemon(host, overrides=own) for host in HOSTS}
-    with master.started(), ThreadPoolExecutor() as pool:
+    with master.started(), ThreadPoolExecutor() as pool, forks() as fork:
+        fleet = Fleet(master, minions, fork)
         try:
             list(pool.map(lambda minion: minion.start(), minions.values()))
-            master.salt_cli(timeout=60).run("saltutil.sync_all", minion_tgt="*")
-            yield Fleet(master, minions)
+            fleet.call("*", "saltutil.sync_all")
+            yield fleet
         finally:
             list(pool.map(lambda minion: minion.terminate(), minions.values()))
 

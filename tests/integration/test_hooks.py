@@ -5,6 +5,7 @@ import getpass
 import http.server
 import json
 import threading
+from types import SimpleNamespace
 
 import pytest
 from conftest import QUESTIONS, assert_nothing_is_left_open, comment, release, results
@@ -27,9 +28,23 @@ def ran(fleet):
     return [(entry["step"], entry["command"]) for entry in fleet.details("web1", *STEPS)]
 
 
-def test_hooks_run_on_the_first_host_before_the_migrations_and_after_the_ledger_has_the_release(hooked):
-    hooked.script("web1", pending={"pending": ["shop.0002"]})
-    done = hooked.deploy("two")
+@pytest.fixture(scope="module")
+def twice(daemons, tmp_path_factory):
+    """A deploy with a pending migration, and the same once more: what test mode said, what was done, and seen then."""
+    daemons.reset()
+    runs = []
+    with daemons.pillar(hooks=HOOKS):
+        for pending in (["shop.0002"], []):
+            daemons.script("web1", pending={"pending": pending})
+            planned = daemons.deploy("two", "test=True")
+            daemons.forget_log()
+            done, then = daemons.deploy("two"), tmp_path_factory.mktemp("deployed")
+            runs.append(SimpleNamespace(planned=planned, done=done, then=daemons.as_it_is(then)))
+    return runs
+
+
+def test_hooks_run_on_the_first_host_before_the_migrations_and_after_the_ledger_has_the_release(twice):
+    done, hooked = twice[0].done, twice[0].then
     assert done.returncode == 0, done.stdout
     log = hooked.log("resolve", "preflight")
     assert sorted(log[:2]) == ["stage web1", "stage web2"]
@@ -50,19 +65,17 @@ def test_hooks_run_on_the_first_host_before_the_migrations_and_after_the_ledger_
     assert last["command"] == ["touch", "/tmp/a b"]
 
 
-def test_test_mode_says_of_hooks_what_a_deploy_then_does(hooked):
-    for revision, changes in (("two", True), ("two", False)):
-        planned = results(hooked.deploy(revision, "test=True"))
-        before = len(ran(hooked))
-        done = results(hooked.deploy(revision))
+def test_test_mode_says_of_hooks_what_a_deploy_then_does(twice):
+    for run, changes in zip(twice, (True, False), strict=True):
+        planned, done = results(run.planned), results(run.done)
         for step in ("before-deploy", "record", "after-deploy"):
             assert planned[step]["changes"] == done[step]["changes"]
             assert bool(done[step]["changes"]) == changes
-        assert len(ran(hooked)) - before == (3 if changes else 0)
+        assert len(ran(run.then)) == (3 if changes else 0)
 
 
 def test_hooks_run_for_a_deploy_of_what_is_deployed_when_a_host_serves_something_else(hooked):
-    hooked.deploy("two")
+    hooked.was_deployed("two")
     hooked.call("web2", "doubles.serve", "shop", "blue", release("one")["id"])
     before = len(ran(hooked))
     assert hooked.deploy("two").returncode == 0
@@ -109,8 +122,7 @@ def test_a_hook_that_fails_after_the_deploy_is_told_and_takes_nothing_back(hooke
 
 
 def test_a_rollback_runs_the_same_hooks_and_says_that_it_is_one(hooked):
-    hooked.deploy("one")
-    hooked.deploy("two")
+    hooked.was_deployed("one", "two")
     before = len(ran(hooked))
     assert hooked.rollback().returncode == 0
     told = [entry["told"] for entry in hooked.details("web1", *STEPS)[before:]]

@@ -12,7 +12,7 @@ def test_a_host_is_told_that_nothing_is_released_before_a_first_deploy(fleet):
 
 
 def test_a_host_is_told_what_was_deployed(fleet):
-    fleet.deploy("two")
+    fleet.was_deployed("two")
     assert releases(fleet) == {"shop": release("two")}
 
 

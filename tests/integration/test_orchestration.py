@@ -3,11 +3,38 @@
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 from conftest import APP, QUESTIONS, TRACEBACK, assert_nothing_is_left_open, comment, release, results
 
 import steps
+
+PAUSED = {**APP["rollout"], "between": 1}
+
+
+@pytest.fixture(scope="module")
+def deployed(daemons, tmp_path_factory):
+    """A deploy of the pillar's revision with a second between its waves, and the same once more."""
+    daemons.reset()
+    with daemons.pillar(rollout=PAUSED):
+        with daemons.bus() as told:
+            done = daemons.deploy("")
+        then = daemons.as_it_is(tmp_path_factory.mktemp("deployed"))
+        again = daemons.deploy("two")
+    now = daemons.as_it_is(tmp_path_factory.mktemp("again"))
+    return SimpleNamespace(done=done, told=told, then=then, again=again, now=now)
+
+
+@pytest.fixture(scope="module")
+def failed(daemons, tmp_path_factory):
+    """A deploy that fails on the host of the second wave; its hosts served two."""
+    daemons.reset()
+    daemons.was_deployed("two")
+    daemons.script("web2", activate={"fail": TRACEBACK})
+    with daemons.bus() as told:
+        done = daemons.deploy("three")
+    return SimpleNamespace(done=done, told=told, then=daemons.as_it_is(tmp_path_factory.mktemp("failed")))
 
 
 def test_a_deploy_runs_its_steps_in_order_and_the_canary_goes_first(fleet):
@@ -23,29 +50,47 @@ def test_a_deploy_runs_its_steps_in_order_and_the_canary_goes_first(fleet):
     assert fleet.serving() == ["two", "two"]
 
 
-def test_a_deploy_is_written_into_the_ledger_and_unlocked(fleet):
-    fleet.deploy("two")
-    ledger = fleet.ledger()
+def test_a_deploy_is_written_into_the_ledger_and_unlocked(deployed):
+    ledger = deployed.then.ledger()
     assert ledger["deployed"] == release("two")
     (entry,) = ledger["history"]
     assert (entry["revision"], entry["result"], entry["reason"]) == ("two", "deployed", "")
     assert entry["who"]
     assert list(entry["phases"])[:4] == ["plan", "lock", "heal", "preflight"]
-    assert_nothing_is_left_open(fleet)
+    assert_nothing_is_left_open(deployed.then)
 
 
-def test_a_database_without_pending_migrations_is_not_dumped(fleet):
-    assert fleet.deploy("two").returncode == 0
-    assert "dump db1" not in fleet.log()
+def test_a_database_without_pending_migrations_is_not_dumped(deployed):
+    assert deployed.done.returncode == 0
+    assert "dump db1" not in deployed.then.log()
 
 
-def test_deploying_what_is_deployed_changes_nothing_and_leaves_no_entry(fleet):
-    fleet.deploy("two")
-    again = fleet.deploy("two")
-    assert again.returncode == 0
-    assert {step for step, result in results(again).items() if result["changes"]} == set()
-    assert len(fleet.ledger()["history"]) == 1
-    assert_nothing_is_left_open(fleet)
+def test_deploying_what_is_deployed_changes_nothing_and_leaves_no_entry(deployed):
+    assert deployed.again.returncode == 0
+    assert {step for step, result in results(deployed.again).items() if result["changes"]} == set()
+    assert len(deployed.now.ledger()["history"]) == 1
+    assert_nothing_is_left_open(deployed.now)
+
+
+def test_without_a_revision_the_one_of_the_pillar_is_deployed(deployed):
+    assert deployed.done.returncode == 0
+    assert deployed.then.ledger()["deployed"]["revision"] == "two"
+
+
+def test_time_passes_between_the_waves(deployed):
+    assert results(deployed.done)["wait-1"]["comment"] == "1 s have passed"
+    assert results(deployed.done)["wait-1"]["duration"] >= 1000
+    assert results(deployed.again)["wait-1"]["comment"] == "no host has changed: nothing to wait for"
+
+
+def test_the_bus_is_told_when_each_phase_begins_and_ends_on_each_host(deployed):
+    for host in ("web1", "web2"):
+        for phase in ("stage", f"activate-{host[-1]}", "retire"):
+            tag = f"rollout/shop/{phase}/{host}"
+            assert [what for where, what in deployed.told if where == tag] == ["begun", "done"]
+    assert ("rollout/shop/migrate/web1", "done") in deployed.told
+    assert deployed.told[0] == ("rollout/shop/plan/master", "begun")
+    assert deployed.told[-1] == ("rollout/shop/finish/master", "done")
 
 
 def test_a_host_that_cannot_stage_keeps_all_hosts_from_activating(fleet):
@@ -58,14 +103,12 @@ def test_a_host_that_cannot_stage_keeps_all_hosts_from_activating(fleet):
     assert_nothing_is_left_open(fleet)
 
 
-def test_a_host_that_fails_in_a_later_wave_brings_the_earlier_ones_back(fleet):
-    fleet.script("web2", activate={"fail": TRACEBACK})
-    done = fleet.deploy("two")
-    assert done.returncode == 1
-    assert fleet.serving() == ["one", "one"]
-    assert fleet.log(*QUESTIONS)[-1] == "revert web1"
-    assert f"web1 serves {release('one')['id']} again" in comment(done)
-    assert comment(done).endswith("  frame 29\nImportError: no x")
+def test_a_host_that_fails_in_a_later_wave_brings_the_earlier_ones_back(failed):
+    assert failed.done.returncode == 1
+    assert failed.then.serving() == ["two", "two"]
+    assert failed.then.log(*QUESTIONS)[-1] == "revert web1"
+    assert f"web1 serves {release('two')['id']} again" in comment(failed.done)
+    assert comment(failed.done).endswith("  frame 29\nImportError: no x")
 
 
 def test_a_host_that_went_back_by_itself_brings_all_of_them_back(fleet):
@@ -77,21 +120,22 @@ def test_a_host_that_went_back_by_itself_brings_all_of_them_back(fleet):
     assert fleet.ledger()["deployed"] == {}
 
 
-def test_a_failed_deploy_is_in_the_ledger_with_its_reason_and_the_release_before_is_still_deployed(fleet):
-    fleet.deploy("two")
-    fleet.script("web2", activate={"fail": TRACEBACK})
-    fleet.deploy("three")
-    ledger = fleet.ledger()
+def test_a_failed_deploy_is_in_the_ledger_with_its_reason_and_the_release_before_is_still_deployed(failed):
+    ledger = failed.then.ledger()
     assert ledger["deployed"]["revision"] == "two"
     assert ledger["history"][-1]["revision"] == "three"
     assert ledger["history"][-1]["result"] == "failed"
     assert "ImportError: no x" in ledger["history"][-1]["reason"]
-    assert_nothing_is_left_open(fleet)
+    assert_nothing_is_left_open(failed.then)
 
 
-def test_a_failed_deploy_says_that_its_migrations_stay(fleet):
-    fleet.script("web1", activate={"fail": "boom"})
-    assert "the migrations that ran stay applied" in comment(fleet.deploy("two"))
+def test_a_failed_deploy_says_that_its_migrations_stay(failed):
+    assert "the migrations that ran stay applied" in comment(failed.done)
+
+
+def test_the_bus_is_told_which_host_failed(failed):
+    assert ("rollout/shop/activate-2/web2", "failed") in failed.told
+    assert failed.told[-1] == ("rollout/shop/finish/master", "failed")
 
 
 def test_a_host_that_cannot_be_brought_back_is_named(fleet):
@@ -187,7 +231,7 @@ def test_a_host_that_does_not_answer_stops_the_deploy_before_anything_is_touched
 @pytest.fixture
 def waiting(fleet):
     """The fleet of an app that waits a second between its waves."""
-    with fleet.pillar(rollout={**APP["rollout"], "between": 1}):
+    with fleet.pillar(rollout=PAUSED):
         yield fleet
 
 
@@ -213,7 +257,7 @@ def test_test_mode_shows_the_plan_and_touches_nothing(waiting):
 
 
 def test_the_plan_in_words_is_what_test_mode_says(waiting):
-    waiting.deploy("one")
+    waiting.was_deployed("one")
     found = {"migrations": ["shop.0002"], "requirements": {"django": ["5.2.1", "5.2.3"]}}
     waiting.script("web1", preview={"found": found})
     before = waiting.ledger()
@@ -252,21 +296,8 @@ def test_the_plan_of_a_release_that_cannot_be_made_ready_names_the_problem_and_f
     assert [wave["hosts"] for wave in planned.data["waves"]] == [["web1"], ["web2"]]
 
 
-def test_time_passes_between_the_waves(waiting):
-    done = waiting.deploy("two")
-    assert results(done)["wait-1"]["comment"] == "1 s have passed"
-    assert results(done)["wait-1"]["duration"] >= 1000
-    again = waiting.deploy("two")
-    assert results(again)["wait-1"]["comment"] == "no host has changed: nothing to wait for"
-
-
 def test_an_unknown_app_is_refused_with_a_sentence(fleet):
     done = fleet.deploy("two", app="shpo")
     assert done.returncode == 1
     assert "no app has the name 'shpo'" in comment(done, "plan")
     assert "no app has the name 'shpo'" in comment(done)
-
-
-def test_without_a_revision_the_one_of_the_pillar_is_deployed(fleet):
-    assert fleet.deploy("").returncode == 0
-    assert fleet.ledger()["deployed"]["revision"] == "two"

@@ -1,5 +1,7 @@
 """Rollbacks that restore a dump, on a real master with real minions; the hosts' own work is done by doubles."""
 
+from types import SimpleNamespace
+
 import pytest
 from conftest import MATRIX, QUESTIONS, UNSAFE, assert_nothing_is_left_open, comment, release, results
 
@@ -10,10 +12,31 @@ ASKED = (*QUESTIONS, "restorable", "drop")
 @pytest.fixture
 def two(fleet):
     """The fleet with the release two, which has applied a migration that one may fail with, after a dump."""
+    begin(fleet)
+    return fleet
+
+
+def begin(fleet):
     fleet.was_deployed("one")
     dumps = {"shop": {"path": DUMP, "host": "db1", "room": 8_000_000}}
     fleet.was_deployed("two", applied=["shop.0002_price"], unsafe=UNSAFE, dumps=dumps)
-    return fleet
+
+
+@pytest.fixture(scope="module")
+def restored(daemons, tmp_path_factory):
+    """A rollback in test mode, the real one, and two more: what they said, and what was to be seen after each."""
+
+    def now():
+        return daemons.as_it_is(tmp_path_factory.mktemp("seen"))
+
+    daemons.reset()
+    begin(daemons)
+    before, planned, foretold = now(), daemons.rollback("test=True", restore=True), now()
+    daemons.forget_log()
+    done, after = daemons.rollback(restore=True), now()
+    again, named, last = daemons.rollback(restore=True), daemons.rollback(restore=True, to="one"), now()
+    runs = {"planned": planned, "done": done, "again": again, "named": named}
+    return SimpleNamespace(**runs, before=before, foretold=foretold, after=after, last=last)
 
 
 def replaced(fleet):
@@ -36,10 +59,9 @@ def assert_one_is_back_with_its_database(fleet):
     assert_nothing_is_left_open(fleet)
 
 
-def test_users_are_served_while_the_dump_is_restored_and_kept_out_until_all_hosts_have_the_release(two):
-    done = two.rollback(restore=True)
-    assert done.returncode == 0, done.stdout
-    log = two.log(*ASKED)
+def test_users_are_served_while_the_dump_is_restored_and_kept_out_until_all_hosts_have_the_release(restored):
+    assert restored.done.returncode == 0, restored.done.stdout
+    log = restored.after.log(*ASKED)
     assert sorted(log[:2]) == ["stage web1", "stage web2"]
     assert log[2] == "restore db1"
     steps = [line.split()[0] for line in log[3:]]
@@ -47,7 +69,7 @@ def test_users_are_served_while_the_dump_is_restored_and_kept_out_until_all_host
         *["maintenance-on"] * 2, *["quiet"] * 2, "swap", *["distrust"] * 2, "migrate", *["activate"] * 2,
         *["settle"] * 2, *["maintenance-off"] * 2, *["retire"] * 2,
     ]  # fmt: skip
-    assert_one_is_back_with_its_database(two)
+    assert_one_is_back_with_its_database(restored.after)
 
 
 def test_the_ledger_and_the_last_lines_say_what_was_restored_and_where_the_other_database_is(two):
@@ -60,21 +82,20 @@ def test_the_ledger_and_the_last_lines_say_what_was_restored_and_where_the_other
     assert done.data["told"].endswith(f"salt db1 databases.drop {aside}")
 
 
-def test_test_mode_says_what_is_lost_and_kept_and_touches_nothing(two):
-    before = two.ledger()
-    done = two.rollback("test=True", restore=True)
-    assert done.returncode == 0, done.stdout
-    assert comment(done, "plan").splitlines()[:5] == [
+def test_test_mode_says_what_is_lost_and_kept_and_touches_nothing(restored):
+    assert restored.planned.returncode == 0, restored.planned.stdout
+    assert comment(restored.planned, "plan").splitlines()[:5] == [
         f"rollback: shop one ({release('one')['id']})",
         "activate-1: web1 + web2",
         f"restore: shop on db1 as of 2026-11-25T18:41:01Z, without what was written since: {DUMP}",
         "visitors: get the maintenance page while databases and releases change: web1 + web2",
         "kept: the database as it is until then, as shop_replaced_<time> on db1",
     ]
-    predicted = {step: result["changes"] for step, result in results(done).items()}
-    assert (two.ledger(), "restore db1" in two.log()) == (before, False)
-    assert_nothing_has_changed(two)
-    real = {step: result["changes"] for step, result in results(two.rollback(restore=True)).items()}
+    assert (restored.foretold.ledger(), "restore db1" in restored.foretold.log()) == (restored.before.ledger(), False)
+    assert_nothing_has_changed(restored.foretold)
+    predicted, real = (
+        {step: result["changes"] for step, result in results(run).items()} for run in (restored.planned, restored.done)
+    )
     for step in ("heal", "restore", "close", "swap", "record", "open"):
         assert predicted[step] == real[step], step
 
@@ -88,14 +109,12 @@ def test_what_an_operator_has_closed_stays_closed(two):
     assert results(done)["close"]["changes"] == results(done)["open"]["changes"] == {}
 
 
-def test_a_second_time_nothing_is_restored(two):
-    two.rollback(restore=True)
-    before, told = two.databases(), two.ledger()
-    again = two.rollback(restore=True)
-    assert again.returncode == 1
-    assert "shop: nothing was deployed before" in comment(again)
-    assert "nothing is in the way of one" in comment(two.rollback(restore=True, to="one"))
-    assert (two.databases(), two.ledger()) == (before, told)
+def test_a_second_time_nothing_is_restored(restored):
+    assert restored.again.returncode == 1
+    assert "shop: nothing was deployed before" in comment(restored.again)
+    assert "nothing is in the way of one" in comment(restored.named)
+    before, last = restored.after, restored.last
+    assert (last.databases(), last.ledger()) == (before.databases(), before.ledger())
 
 
 def test_a_dump_that_is_gone_stops_the_rollback_before_anything_is_touched(two):

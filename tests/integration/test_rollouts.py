@@ -74,26 +74,6 @@ def test_a_rollback_that_fails_brings_the_hosts_back_to_what_they_served(fleet):
     assert fleet.ledger()["deployed"] == release("two")
 
 
-def test_the_bus_is_told_when_each_phase_begins_and_ends_on_each_host(fleet):
-    with fleet.bus() as told:
-        fleet.deploy("two")
-    for host in ("web1", "web2"):
-        for phase in ("stage", f"activate-{host[-1]}", "retire"):
-            tag = f"rollout/shop/{phase}/{host}"
-            assert [what for where, what in told if where == tag] == ["begun", "done"]
-    assert ("rollout/shop/migrate/web1", "done") in told
-    assert told[0] == ("rollout/shop/plan/master", "begun")
-    assert told[-1] == ("rollout/shop/finish/master", "done")
-
-
-def test_the_bus_is_told_which_host_failed(fleet):
-    fleet.script("web2", activate={"fail": "boom"})
-    with fleet.bus() as told:
-        fleet.deploy("two")
-    assert ("rollout/shop/activate-2/web2", "failed") in told
-    assert told[-1] == ("rollout/shop/finish/master", "failed")
-
-
 def test_rollout_deploy_shows_each_step_as_it_ends_and_a_table_at_the_end(fleet):
     done = fleet.shown("rollout.deploy", "shop", "two")
     assert done.returncode == 0, done.stderr
