@@ -64,8 +64,8 @@ render: setup ## every SLS file, for several inventories
 	$(PYTEST) tests/render
 
 integration: setup ## real Salt, Supervisor and PostgreSQL, no lab
-# They wait most of their time: two masters at once.
-	$(PYTEST) -n 2 --dist loadfile --durations=20 tests/integration
+# Two masters at once; who is done first takes over tests of the other, so that both end together.
+	$(PYTEST) -n 2 --dist worksteal --durations=20 tests/integration
 
 labtest: setup ## real hosts with real traffic (root)
 	$(PYTEST) --durations=20 tests/lab
