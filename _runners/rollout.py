@@ -101,10 +101,13 @@ def rollback(app, to="", keep_migrations=False, restore=False, test=False):
     return _orchestrate("rollback", app, to=to, keep_migrations=keep_migrations, restore=restore)
 
 
-def rotate(app):
+def rotate(app, test=False):
     """
     Bring the newest value of each secret of an app into use, as ``state.orchestrate orch.rotate`` does; all else as
     ``deploy``.
+
+    test
+        Only say which secrets would change, and which old values can be taken out of the pillar. No value is shown.
 
     CLI Example:
 
@@ -112,6 +115,10 @@ def rotate(app):
 
         salt-run rollout.rotate shop
     """
+    if test:
+        planned = __salt__["rotation.steps"](app)
+        failed = {"reason": "\n".join(planned["problems"]), "retcode": int(bool(planned["problems"]))}
+        return _shown({"hosts": [], "told": planned["summary"], **failed})
     return _orchestrate("rotate", app)
 
 

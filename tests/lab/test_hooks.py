@@ -1,9 +1,10 @@
-"""Hooks of an app on its host, and what the master tells a chat, on the way to a release and back."""
+"""Hooks of an app on its host, and what the master tells a chat: of the way to a release and back, and of drift."""
 
 import json
 
 import pytest
-from conftest import wait_for
+import yaml
+from conftest import APP_HOSTS, TREE, failed, wait_for
 
 URL = "http://127.0.0.1:8099/services/sesame"
 FILES = {hook: f"/srv/shop/media/{hook}" for hook in ("before_deploy", "after_deploy")}
@@ -76,3 +77,30 @@ def test_hooks_run_as_the_app_in_the_new_release_and_a_chat_hears_of_the_way_the
     assert said(site, "after_deploy")[0][-2:] == ["rollback", "v1"]
     assert [(post["revision"], post["result"]) for post in chat()] == [("tweak", "deployed"), ("v1", "rolled back")]
     assert "sesame" not in back.stdout + back.stderr
+
+
+@pytest.fixture
+def looks_soon(serving_v1):
+    """The master looks for drift as it does each night, but every few seconds, once this is called."""
+    lab, conf = serving_v1.lab, "/etc/salt/master.d/soon.conf"
+    nightly = yaml.safe_load((TREE / "conf/master.conf").read_text(encoding="utf-8"))["schedule"]["drift"]
+    soon = {key: value for key, value in nightly.items() if key != "when"} | {"seconds": 5}
+
+    def begin():
+        lab.run("master", ["tee", conf], input=json.dumps({"schedule": {"drift-soon": soon}}))
+        lab.run("master", ["systemctl", "restart", "salt-master"])
+
+    yield begin
+    lab.run("master", ["rm", "-f", conf])
+    lab.run("master", ["systemctl", "restart", "salt-master"])
+    wait_for(lambda: all(serving_v1.salt(host, "test.ping", timeout=5).get(host) for host in APP_HOSTS), 90)
+
+
+def test_what_was_changed_by_hand_is_told_by_the_masters_own_schedule_and_put_right_by_a_highstate(
+    hooked, chat, looks_soon
+):
+    hooked.lab.run("web1", ["sh", "-c", "echo '# by hand' >>/etc/nginx/nginx.conf"])
+    looks_soon()
+    wait_for(lambda: any(post["result"] == "drifted" and "nginx-config" in post["reason"] for post in chat()), 90)
+    assert failed(hooked.apply("web1")) == {}
+    assert "by hand" not in hooked.lab.run("web1", ["cat", "/etc/nginx/nginx.conf"]).stdout

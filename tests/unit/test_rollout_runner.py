@@ -651,3 +651,18 @@ def test_what_cannot_be_promoted_is_refused_with_the_reason(promote, tmp_path):
         promote({}, between=("staging", "test"))
     with pytest.raises(CommandExecutionError, match="shop, shop-staging of the environment 'production': deploy one"):
         promote({}, staging={"environment": "production"}, between=("production", "staging"))
+
+
+def test_what_a_rotation_would_change_is_shown_without_running_it(load):
+    rollout = load("_runners/rollout.py")
+    planned = {"problems": [], "summary": "secrets:shop:SECRET_KEY: the newest value comes into use"}
+    rollout.__salt__ = {"rotation.steps": lambda app: planned}
+    shown = {"hosts": [], "told": planned["summary"], "reason": "", "retcode": 0}
+    assert rollout.rotate("shop", test=True) == {"outputter": "rollout", "data": shown}
+    planned |= {"problems": ["no app has the name 'shop'"], "summary": ""}
+    assert rollout.rotate("shop", test=True)["data"] == {
+        **shown,
+        "told": "",
+        "reason": planned["problems"][0],
+        "retcode": 1,
+    }
