@@ -51,7 +51,9 @@ def chat(hooked):
     listening = ["sh", "-c", "ss -ltn | grep -q 127.0.0.1:8099"]
     try:
         wait_for(lambda: lab.run("master", listening, check=False).returncode == 0, 10)
-        yield lambda: [json.loads(line) for line in lab.run("master", ["cat", POSTS]).stdout.splitlines()]
+        # Before the first there is no file.
+        posts = ["sh", "-c", f"cat {POSTS} 2>/dev/null"]
+        yield lambda: [json.loads(line) for line in lab.run("master", posts, check=False).stdout.splitlines()]
     finally:
         lab.run("master", ["systemctl", "stop", "slipway-webhook"], check=False)
         lab.run("master", ["rm", "-f", conf, "/etc/salt/slipway-webhook", POSTS])
