@@ -19,6 +19,8 @@ from lab import Lab
 # environments.md, one-server.md, pull.md, rotate.md, secrets.md and vagrant.md are run by tests of their own.
 PAGES = ("README.md", "docs/deploy.md", "docs/hosts.md", "docs/lab.md", "docs/servers.md", "docs/tls.md")
 BLOCK = re.compile(r"^```console( fails)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# A file of the pillar that a page has its reader write.
+FILE = re.compile(r"^```yaml\n# (pillar/\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PROMPT = re.compile(r"(\$|[a-z][a-z0-9]*#) (.+)")
 
 # What is not run here, and why.

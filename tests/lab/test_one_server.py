@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 from conftest import TREE, Site, by_id, changed, failed
-from test_docs import commands, missing, run
+from test_docs import FILE, commands, missing, run
 
 from lab import Lab
 
@@ -20,7 +20,6 @@ server: {{address: {NET}.20, roles: [app]}}
 db1: {{address: {NET}.21, roles: [database]}}
 """
 ON_SERVER, ON_MASTER = ([one for one in commands(PAGE) if one.where == where] for where in ("server", "master"))
-FILE = re.compile(r"^```yaml\n# (pillar/\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TYPED = "typed by somebody at the prompt"
 # Salt, uv and all that the lab's image has of them.
 BARE = "systemctl disable --now salt-minion; rm -rf /opt/salt /usr/local/bin/salt* /etc/salt /etc/systemd/system/salt-*"

@@ -3,20 +3,17 @@
 import contextlib
 import json
 import os
-import re
 import signal
 import subprocess
-from pathlib import Path
 
 import pytest
 from conftest import TREE
-from lab.system import CACHE, command, wait_until
-from test_docs import commands, missing
+from lab.system import CACHE, STATE, command, wait_until
+from test_docs import FILE, commands, missing
 
 from lab import network
 
 PAGE = "docs/vagrant.md"
-FILE = re.compile(r"^```yaml\n# (pillar/\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LAB, NET = "vagrant", "10.213.17"
 HERE = f"{LAB}-here"
 # Unlike `ip netns exec` it leaves /sys as it is.
@@ -94,7 +91,8 @@ def docker():
     folder = CACHE / "vagrant"
     network.up(LAB, NET)
     network.plug(LAB, HERE, f"{LAB}-2", f"{NET}.2")
-    folder.mkdir(parents=True)
+    # It may be there from a run that was killed.
+    folder.mkdir(parents=True, exist_ok=True)
     command("mount", "-t", "tmpfs", "-o", "mode=700,size=6g", "vagrant", folder)
     argv = [*INSIDE, "unshare", "--mount", "--propagation=private", "sh", "-ec", DOCKER, "sh"]
     with (folder / "log").open("w") as log:
@@ -107,7 +105,7 @@ def docker():
         end(daemon, folder)
         # All that Docker made of networks and rules ends with this one.
         network.unplug(HERE, f"{LAB}-2")
-        network.down(LAB, last=not list(Path("/var/lib/slipway-lab").glob("*/lab.json")))
+        network.down(LAB, last=not list(STATE.glob("*/lab.json")))
         command("umount", "--lazy", folder)
         folder.rmdir()
 
