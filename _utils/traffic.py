@@ -8,7 +8,8 @@ import dataclasses
 import heapq
 import logging
 import math
-from collections import Counter
+import time
+from collections import Counter, deque
 from functools import cached_property
 from pathlib import Path
 
@@ -31,6 +32,11 @@ DEVIATIONS = 3
 # what a request may take in Flagger's examples.
 SLOWER = 0.5
 MOST = 0.95
+# Seconds in which a release may be slow: what it answers with is not in memory yet, and its start has just taken the
+# cores (two hosts that flipped at once on two cores: 1.2 s in the first 4 s, 0.1 s before; our measurement). From then
+# on it is slow if it still is, in the later half of the time since the flip; of that at most the LATEST seconds.
+WARM_UP = 10
+LATEST = 30
 
 # What the front answers by itself where it gets no answer of the app: bad gateway, unavailable, time-out.
 NO_ANSWER = (502, 503, 504)
@@ -107,7 +113,7 @@ def counts(entry):
     return reached and entry.status != access_log.SWITCHING_PROTOCOLS and entry.agent != probe.AGENT
 
 
-def fault(before, after, limits):
+def fault(before, after, limits, latest):
     """
     Return what users meet that they did not before, or an empty text.
 
@@ -115,30 +121,49 @@ def fault(before, after, limits):
     :param after: that of the release
     :param limits: ``errors``: the percentage points by which the share of failed requests may rise; ``slowdown``: the
         factor by which the time may rise within which 95 % are answered
+    :param latest: the later part of ``after``, which must be slow as well if it is enough; ``None``: it is too early to
+        say that the release is slow
     """
     if not after.is_suspicious:
         return ""
-    return _errors(before, after, limits["errors"]) or _slowdown(before, after, limits["slowdown"])
+    return _errors(before, after, limits["errors"]) or _slowdown(before, after, limits["slowdown"], latest)
 
 
 class Watch:
     """What users meet since a slot got the traffic. Made right after that, and asked for the ``fault`` repeatedly."""
 
     def __init__(self, slot, flipped, limits):
-        """``flipped``: when the slot got the traffic, in seconds since 1970; ``limits``: those of ``fault``."""
+        """
+        ``flipped``: when the slot got the traffic, in seconds since 1970; ``limits``: those of ``fault``, and the
+        ``seconds`` of the whole watch.
+        """
         self._log, self._domains = slot["access_log"], slot["domains"]
         self._flipped, self._limits = flipped, limits
         self._begin = self._position = access_log.position(self._log)
         self._after = Traffic()
+        self._looks = deque()
 
     def fault(self):
         """Return what users have met until now that they did not before, or an empty text."""
         if not self._is_readable:
             return ""
         entries, self._position = access_log.since(self._log, self._position)
-        self._after += of([entry for entry in self._counted(entries) if not self._was_sent_before(entry)])
+        found, now = of([entry for entry in self._counted(entries) if not self._was_sent_before(entry)]), time.time()
+        self._after += found
+        self._looks.append((now, found))
         # To read what was before takes up to 0.2 s of a core: mostly nobody needs to know.
-        return fault(self._before, self._after, self._limits) if self._after.is_suspicious else ""
+        if not self._after.is_suspicious:
+            return ""
+        return fault(self._before, self._after, self._limits, self._latest(now))
+
+    def _latest(self, now):
+        """What users have met lately; ``None`` while the release may be slow."""
+        lasts = now - self._flipped
+        while self._looks[0][0] < now - min(lasts / 2, LATEST):
+            self._looks.popleft()
+        if lasts < min(self._limits["seconds"], WARM_UP):
+            return None
+        return sum((found for _, found in self._looks), Traffic())
 
     @cached_property
     def _before(self):
@@ -175,9 +200,11 @@ def _errors(before, after, points):
     )
 
 
-def _slowdown(before, after, factor):
+def _slowdown(before, after, factor, latest):
     allowed = max(factor * before.p95, before.p95 + SLOWER)
     if not before.is_enough or after.p95 <= allowed or after.slower_than(allowed) < LEAST_BAD:
+        return ""
+    if latest is None or (latest.is_enough and latest.p95 <= allowed):
         return ""
     slow = [name for hundredths, name in after.slowest if hundredths / 100 > allowed]
     return (

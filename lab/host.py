@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 
 from lab import cgroup, network, suites
-from lab.inventory import interface
+from lab.inventory import MASTER, interface
 from lab.system import LabError, command, tail, wait_until
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -23,6 +23,9 @@ BOOT = """
 mount -t overlay "$NAME" -o "volatile,lowerdir=$LOWER,upperdir=layer,workdir=work" root
 while :; do code=0; "$@" || code=$?; [ $code = 133 ] || exit $code; done
 """
+
+# In production a master takes no core away from those that serve users; here all hosts share what this machine has.
+MASTER_NICENESS = 10
 
 # cgroup v1 is shown read-only to a host; with its own part of the memory tree it can limit its services (MemoryMax).
 HOLD_MEMORY = "mount -o remount,bind,rw /sys/fs/cgroup/memory; systemctl daemon-reexec"
@@ -81,9 +84,10 @@ class Host:
         self._ear.bind(str(self.folder / "notify"))
         own = [f"--machine={self.unique}", f"--hostname={self.name}"]
         own += [f"--network-namespace-path=/run/netns/{self.unique}"]
+        script = ["unshare", "--mount", "--propagation=private", "sh", "-ec", BOOT, "sh"]
         with (self.folder / "console.log").open("ab") as console:
             self._process = subprocess.Popen(
-                ["unshare", "--mount", "--propagation=private", "sh", "-ec", BOOT, "sh", *NSPAWN, *own, *binds],
+                [*self._nice(), *script, *NSPAWN, *own, *binds],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=console,
@@ -153,7 +157,10 @@ class Host:
         if not pid:
             raise LabError(f"{self.name} is not running: python3 -m lab boot {self.name}")
         clean = ["env", "-i", "HOME=/root", "LANG=C.UTF-8", f"TERM={os.environ.get('TERM', 'dumb')}", f"PATH={PATH}"]
-        return ["nsenter", "--all", f"--target={pid}", "--", *clean, *map(str, command_line)]
+        return [*self._nice(), "nsenter", "--all", f"--target={pid}", "--", *clean, *map(str, command_line)]
+
+    def _nice(self):
+        return ["nice", f"--adjustment={MASTER_NICENESS}"] if self.name == MASTER else []
 
     def strike(self):
         """Begin to cut the power; ``kill`` waits for the end."""

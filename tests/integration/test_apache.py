@@ -6,6 +6,7 @@ import http.server
 import json
 import os
 import random
+import select
 import shutil
 import socket
 import ssl
@@ -43,14 +44,18 @@ class Slot(http.server.ThreadingHTTPServer):
     """
     Answers every request with what it was, and the slot's name; ``status`` is 200 unless a test says otherwise.
 
-    One that ``cuts`` ends the connection instead; ``asked`` is how many requests came.
+    One that ``cuts`` ends the connection, one that is not ``ready`` lets requests wait. ``asked``: how many came.
     """
+
+    request_queue_size = 1024
 
     def __init__(self, name):
         super().__init__(("127.0.0.1", 0), Echo)
         self.name = name
         self.door = f"127.0.0.1:{self.server_port}"
         self.status, self.cuts, self.asked = 200, False, 0
+        self.ready = threading.Event()
+        self.ready.set()
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
     def die(self):
@@ -64,6 +69,7 @@ class Echo(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.asked += 1
+        self.server.ready.wait(20)
         if self.server.cuts:
             self.close_connection = True
             return
@@ -246,6 +252,22 @@ def test_a_graceful_restart_loses_no_request(front):
             front.control("graceful")
         statuses.append(front.ask(method="POST", body=b"x")[0])
     assert statuses == [200] * 60
+
+
+def test_a_slot_that_stalls_costs_nobody_a_connection_that_was_kept(front):
+    kept = [front._connection(False) for _ in range(50)]
+    for connection in kept:
+        connection.request("GET", "/", headers={"Host": HOST})
+        connection.getresponse().read()
+    front.slots[0].ready.clear()
+    waiting = [front._connection(False) for _ in range(245)]
+    for connection in waiting:
+        connection.request("GET", "/", headers={"Host": HOST})
+    time.sleep(1)
+    front.slots[0].ready.set()
+    assert [connection.getresponse().status for connection in waiting] == [200] * 245
+    # What Apache has closed can be read from: the end.
+    assert select.select([connection.sock for connection in kept], [], [], 0)[0] == []
 
 
 def test_a_slot_that_died_is_stood_in_for(front):

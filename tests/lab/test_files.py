@@ -7,7 +7,7 @@ import time
 import urllib.request
 
 import pytest
-from conftest import ADDRESSES, SITE, changed, failed
+from conftest import ADDRESSES, RATE, SITE, changed, failed
 
 # In the place of the shop's own: it reads a file when it is imported, and again for each request.
 MIDDLEWARE = """\
@@ -64,7 +64,7 @@ def visitors(site):
             time.sleep(0.05)
 
     asking = threading.Thread(target=ask)
-    with site.loads({"web1": ADDRESSES["web1"]}, rate=0.5) as users:
+    with site.loads({"web1": ADDRESSES["web1"]}, rate=RATE / 2) as users:
         asking.start()
         try:
             yield users["web1"], told

@@ -4,7 +4,7 @@ import contextlib
 import re
 
 import pytest
-from conftest import Site, changed, failed, own_pillar, wait_for
+from conftest import RATE, Site, changed, failed, own_pillar, wait_for
 from test_docs import commands, missing, run
 
 from lab import Lab
@@ -85,7 +85,7 @@ def provisioned(pulling):
 @contextlib.contextmanager
 def users(site):
     """Users on each host; they must not notice anything."""
-    with site.loads(ADDRESSES, rate=0.3) as met:
+    with site.loads(ADDRESSES, rate=RATE * 0.3) as met:
         yield
     assert {host: summary["failures"] for host, summary in met.items()} == dict.fromkeys(HOSTS, [])
 

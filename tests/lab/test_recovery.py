@@ -1,14 +1,12 @@
 """Hosts that lose their power, and deploys that are cut short: users are served, and a re-run heals."""
 
 import json
-import os
 import time
 
 import pytest
-from conftest import APP_HOSTS, TEST_NET, by_id, changed, wait_for
+from conftest import APP_HOSTS, MATRIX, TEST_NET, by_id, changed, wait_for
 
 # `make matrix` kills a deploy in each of its phases.
-MATRIX = bool(os.environ.get("SLIPWAY_MATRIX"))
 matrix = pytest.mark.skipif(not MATRIX, reason="make matrix runs it")
 
 

@@ -9,7 +9,7 @@ MOST_FAILED = 30
 def deploy_under_load(site, revision):
     """What users met, the last lines of the deploy's output, and what each host served before it and serves now."""
     served = site.salt(APP_HOSTS, "slots.serving", "shop")
-    with site.load() as users:
+    with site.load(rate=1) as users:
         done = site.deploy(revision)
     assert done.returncode == 1
     assert site.commit(revision) in users["releases"], "the release never got the traffic"

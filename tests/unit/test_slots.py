@@ -517,23 +517,25 @@ def meanwhile(app, monkeypatch, work):
 
 
 @pytest.mark.parametrize(
-    ("kind", "words"),
+    ("window", "kind", "words"),
     [
         (
+            30,
             {"status": 500},
             r"\d+ of \d+ requests \(\d+.\d %\) got a 5xx answer since .*; such as GET / 500; the traffic went",
         ),
         (
+            1,
             {"seconds": 0.8},
             r"95 % of \d+ requests were answered within 0.80 s since .*, within 0.01 s .*; the traffic went",
         ),
     ],
     ids=["errors", "slow"],
 )
-def test_a_release_with_which_users_fare_worse_loses_the_traffic_again(app, monkeypatch, kind, words):
+def test_a_release_with_which_users_fare_worse_loses_the_traffic_again(app, monkeypatch, window, kind, words):
     app.activate("r1")
     users(app, 100, ago=9)
-    app.window["seconds"] = 30
+    app.window["seconds"] = window
     meanwhile(app, monkeypatch, lambda: users(app, 5, **kind) or users(app, 5))
     began = time.monotonic()
     with pytest.raises(CommandExecutionError, match=words):

@@ -11,8 +11,10 @@ import access_log
 import probe
 import traffic
 
-LIMITS = {"errors": 1, "slowdown": 3}
+LIMITS = {"errors": 1, "slowdown": 3, "seconds": 10}
 USUAL = {"status": 200, "seconds": 0.01}
+# As the latest of what users met: too few to say that it is better by now.
+NOTHING = traffic.Traffic()
 
 
 def entry(status=200, seconds=0.01, path="/", **more):
@@ -45,21 +47,21 @@ def test_95_percent_are_answered_within_the_time_that_is_told_and_not_within_les
 def test_nothing_is_concluded_from_few_requests_or_from_few_bad_ones(before, after):
     bad = [one for one in after if one.status >= 500 or one.lasted > traffic.SLOWER]
     if len(after) < traffic.LEAST or len(bad) < traffic.LEAST_BAD:
-        assert traffic.fault(traffic.of(before), traffic.of(after), {"errors": 0, "slowdown": 1}) == ""
+        assert traffic.fault(traffic.of(before), traffic.of(after), {"errors": 0, "slowdown": 1}, NOTHING) == ""
 
 
 @given(st.lists(requests, min_size=traffic.LEAST), st.integers(1, 5))
 def test_what_is_as_it_was_before_is_no_fault(found, times):
-    assert traffic.fault(traffic.of(found), traffic.of(found * times), {"errors": 0, "slowdown": 1}) == ""
+    assert traffic.fault(traffic.of(found), traffic.of(found * times), {"errors": 0, "slowdown": 1}, NOTHING) == ""
 
 
 @given(entries, entries)
 def test_limits_that_are_high_enough_switch_it_off(before, after):
-    assert traffic.fault(traffic.of(before), traffic.of(after), {"errors": 100, "slowdown": 10**6}) == ""
+    assert traffic.fault(traffic.of(before), traffic.of(after), {"errors": 100, "slowdown": 10**6}, NOTHING) == ""
 
 
 def test_more_failed_requests_than_before_are_a_fault_that_says_which():
-    assert traffic.fault(some(1000, 1, status=500), some(120, 7, status=500, path="/orders/"), LIMITS) == (
+    assert traffic.fault(some(1000, 1, status=500), some(120, 7, status=500, path="/orders/"), LIMITS, NOTHING) == (
         "7 of 120 requests (5.8 %) got a 5xx answer since it got the traffic, 0.1 % in the 300 s before; such as"
         " GET /orders/ 500"
     )
@@ -67,7 +69,7 @@ def test_more_failed_requests_than_before_are_a_fault_that_says_which():
 
 @pytest.mark.parametrize("before", [0, 19])
 def test_without_enough_before_no_failed_request_is_usual(before):
-    fault = traffic.fault(some(before, before, status=500), some(120, 7, status=500), LIMITS)
+    fault = traffic.fault(some(before, before, status=500), some(120, 7, status=500), LIMITS, NOTHING)
     assert "got a 5xx answer since it got the traffic, of too few to compare with in the 300 s before" in fault
 
 
@@ -88,19 +90,19 @@ def test_without_enough_before_no_failed_request_is_usual(before):
 def test_more_failed_requests_are_a_fault_if_they_are_many_and_neither_allowed_nor_chance(
     before, after, requests, is_fault
 ):
-    fault = traffic.fault(some(1000, before, status=500), some(requests, after, status=500), LIMITS)
+    fault = traffic.fault(some(1000, before, status=500), some(requests, after, status=500), LIMITS, NOTHING)
     assert bool(fault) is is_fault
 
 
 def test_the_paths_that_fail_most_often_are_named():
     paths = ["/a", *["/b"] * 3, *["/c"] * 4, *["/d"] * 5]
     after = traffic.of([entry(502, path=path) for path in paths] + [entry()] * 20)
-    assert traffic.fault(some(100), after, LIMITS).endswith("such as GET /d 502, GET /c 502, GET /b 502")
+    assert traffic.fault(some(100), after, LIMITS, NOTHING).endswith("such as GET /d 502, GET /c 502, GET /b 502")
 
 
 def test_slower_answers_than_before_are_a_fault_that_says_which():
     after = traffic.of([entry(seconds=2.0, path="/slow/")] * 2 + [entry(seconds=0.8)] * 38)
-    assert traffic.fault(some(1000, 20, seconds=2.0), after, LIMITS) == (
+    assert traffic.fault(some(1000, 20, seconds=2.0), after, LIMITS, NOTHING) == (
         "95 % of 40 requests were answered within 0.80 s since it got the traffic, within 0.01 s in the 300 s before;"
         " slow were such as GET /, GET /slow/"
     )
@@ -112,15 +114,15 @@ def test_slower_answers_than_before_are_a_fault_that_says_which():
     ids=["nobody notices", "half a second more", "less than three times as long"],
 )
 def test_somewhat_slower_answers_are_no_fault(before, after):
-    assert traffic.fault(some(100, 100, seconds=before), some(100, 100, seconds=after), LIMITS) == ""
+    assert traffic.fault(some(100, 100, seconds=before), some(100, 100, seconds=after), LIMITS, NOTHING) == ""
 
 
 def test_few_slow_answers_are_no_fault():
-    assert traffic.fault(some(100), some(60, 4, seconds=9), LIMITS) == ""
+    assert traffic.fault(some(100), some(60, 4, seconds=9), LIMITS, NOTHING) == ""
 
 
 def test_without_enough_before_any_time_is_usual():
-    assert traffic.fault(some(19), some(100, 100, seconds=9), LIMITS) == ""
+    assert traffic.fault(some(19), some(100, 100, seconds=9), LIMITS, NOTHING) == ""
 
 
 @pytest.mark.parametrize(
@@ -167,6 +169,23 @@ def log(tmp_path):
     return Log(tmp_path)
 
 
+@pytest.fixture
+def clock(monkeypatch):
+    """Calls it with how many seconds have passed since the flip."""
+
+    def passed(seconds):
+        monkeypatch.setattr(traffic.time, "time", lambda: Log.FLIPPED + seconds)
+
+    return passed
+
+
+def look(log, clock, watch, second, number, took):
+    """What the watch says in a second in which so many requests end, each after that many seconds."""
+    clock(second)
+    log.add(number, seconds=took, after=second)
+    return watch.fault()
+
+
 def test_what_was_logged_before_the_flip_is_what_is_usual(log):
     log.add(50, 500, after=-299)
     log.add(50, after=-1)
@@ -176,6 +195,44 @@ def test_what_was_logged_before_the_flip_is_what_is_usual(log):
     assert watch.fault() == ""
     log.add(100, 500)
     assert "150 of 200 requests (75.0 %) got a 5xx answer since it got the traffic, 50.0 %" in watch.fault()
+
+
+@pytest.mark.parametrize("window", [8, 60])
+def test_a_release_that_is_slow_at_first_is_not_taken_back(log, clock, window):
+    log.add(50, after=-1)
+    watch = log.watch(seconds=window)
+    assert [look(log, clock, watch, second, 30, 0.9 if second < 4 else 0.01) for second in range(1, 13)] == [""] * 12
+
+
+@pytest.mark.parametrize(("window", "judged"), [(8, 8), (60, 10)])
+def test_a_release_that_is_still_slow_is_taken_back_once_it_should_be_warm(log, clock, window, judged):
+    log.add(50, after=-1)
+    watch = log.watch(seconds=window)
+    assert [look(log, clock, watch, second, 30, 0.9) for second in range(1, judged)] == [""] * (judged - 1)
+    assert "requests were answered within 0.90 s since" in look(log, clock, watch, judged, 30, 0.9)
+
+
+def test_a_release_that_becomes_slow_later_is_taken_back(log, clock):
+    log.add(50, after=-1)
+    watch = log.watch(seconds=600)
+    found = [look(log, clock, watch, second, 30, 0.9 if second > 300 else 0.01) for second in range(1, 320)]
+    assert [bool(fault) for fault in found].index(True) in range(305, 320)
+
+
+def test_too_few_requests_lately_are_judged_with_those_before_them(log, clock):
+    log.add(50, after=-1)
+    watch = log.watch()
+    look(log, clock, watch, 1, 30, 0.9)
+    assert "30 requests" not in look(log, clock, watch, 9, 2, 0.01)
+    assert "of 33 requests" in look(log, clock, watch, 10, 1, 0.01)
+
+
+def test_failed_requests_are_told_while_a_release_may_be_slow(log, clock):
+    log.add(50, after=-1)
+    watch = log.watch()
+    clock(1)
+    log.add(30, 500)
+    assert "30 of 30 requests" in watch.fault()
 
 
 def test_what_is_longer_ago_is_not_what_is_usual(log):
