@@ -11,6 +11,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from salt.exceptions import CommandExecutionError
+
 import atomic_file
 import editions
 
@@ -149,9 +151,18 @@ def fingerprint(slot, release, config_files):
 
 
 def folder_of(pid):
-    """Return the folder that a process runs in, its links resolved; empty if there is no such process."""
+    """
+    Return the folder that a process runs in, its links resolved; empty if there is no such process.
+
+    :raises CommandExecutionError: this host does not tell: root needs CAP_SYS_PTRACE for it, which a container may lack
+    """
+    link = f"/proc/{pid}/cwd"
     try:
-        return os.path.realpath(f"/proc/{pid}/cwd", strict=True)
+        return os.path.realpath(link, strict=True)
+    except PermissionError as error:
+        raise CommandExecutionError(
+            f"root may not read {link}, and cannot tell which release runs: give this container CAP_SYS_PTRACE"
+        ) from error
     except OSError:
         return ""
 

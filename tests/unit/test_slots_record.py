@@ -1,6 +1,7 @@
 import os
 
 import pytest
+from salt.exceptions import CommandExecutionError
 
 import slot_record
 
@@ -102,6 +103,17 @@ def test_a_fingerprint_differs_with_the_release_the_options_and_a_config_file(tm
 
 def test_the_folder_of_a_process_is_told():
     assert slot_record.folder_of(os.getpid()) == os.path.realpath(".")
+
+
+def test_a_host_that_does_not_tell_where_a_process_runs_is_said_to_be_it(monkeypatch):
+    def realpath(path, strict):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(os.path, "realpath", realpath)
+    with pytest.raises(
+        CommandExecutionError, match="root may not read /proc/7/cwd, .*: give this container CAP_SYS_PTRACE"
+    ):
+        slot_record.folder_of(7)
 
 
 def test_a_process_that_is_gone_has_no_folder():
