@@ -22,3 +22,11 @@ def test_the_counter_sees_that_a_condition_on_a_state_imports_every_module(servi
     count, looked_for = full_loads(serving_v1, "state.single", "test.nop", "conditional", "unless=['false']")
     assert int(count) > 0
     assert "mod_run_check" in looked_for
+
+
+def test_a_minion_gives_way_to_what_serves_users_and_nothing_that_it_started_does(serving_v1):
+    lines = serving_v1.lab.run("web1", ["ps", "-eo", "ni=,args="]).stdout.splitlines()
+    processes = [line.split(maxsplit=1) for line in lines]
+    named = ("salt-minion", "supervisord", "gunicorn", "nginx: worker")
+    niceness = {name: {int(nice) for nice, command in processes if name in command} for name in named}
+    assert niceness == {"salt-minion": {5}, "supervisord": {0}, "gunicorn": {0}, "nginx: worker": {0}}
