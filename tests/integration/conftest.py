@@ -22,11 +22,12 @@ from pathlib import Path
 import pytest
 import salt.utils.event
 import yaml
-from forks import forks
 from pytestshellutils.utils.processes import ProcessResult
 
 TREE = Path(__file__).parents[2]
-sys.path.insert(0, str(TREE / "_utils"))
+sys.path[:0] = [str(TREE), str(TREE / "_utils")]
+
+from tests.forks import forks  # noqa: E402
 
 import ledger_file  # noqa: E402
 import lock_file  # noqa: E402

@@ -17,6 +17,7 @@ import pytest
 
 TREE = Path(__file__).parents[2]
 sys.path.insert(0, str(TREE))
+from salt_commands import SaltCommands  # noqa: E402
 from tests.certificates import self_signed  # noqa: E402
 
 from lab import Lab, inventory  # noqa: E402
@@ -40,12 +41,13 @@ class Site:
 
     def __init__(self, lab):
         self.lab = lab
+        self.commands = SaltCommands(lab)
 
     def salt(self, hosts, function, *arguments, timeout=300):
         """``salt -L hosts function ...`` -> {host: return}."""
         targets = ",".join([hosts] if isinstance(hosts, str) else hosts)
         argv = ["salt", "--out=json", "--static", "-t", str(timeout), "-L", targets, function, *arguments]
-        done = self.lab.run("master", argv, check=False, timeout=timeout + 60)
+        done = self.commands.run(argv, timeout + 60)
         return json.loads(done.stdout[done.stdout.index("{") :])
 
     def apply(self, host, *arguments):
@@ -58,7 +60,7 @@ class Site:
 
     def run_runner(self, *arguments, timeout=600):
         """``salt-run ...``, as it is."""
-        return self.lab.run("master", ["salt-run", *arguments], check=False, timeout=timeout)
+        return self.commands.run(["salt-run", *arguments], timeout)
 
     def provision(self):
         return self.run_runner("state.orchestrate", "orch.provision")

@@ -1,13 +1,15 @@
 """
 Salt's commands in processes that have nothing left to import: half of what a short one costs. A worker imports Salt
-once, and forks for each command.
+once, and forks for each command: in a pool of this machine (``forks``), or as a process of a host (``serve``).
 """
 
+import json
 import os
 import runpy
 import signal
 import sys
 import tempfile
+import traceback
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
@@ -19,6 +21,13 @@ def forks():
     # Of threads, of which the tests have some, only one would be in a fork.
     with ProcessPoolExecutor(4, get_context("spawn"), _import_salt) as workers:
         yield lambda argv, seconds: workers.submit(_run, argv, seconds).result()
+
+
+def serve():
+    """Answer each line of stdin, ``[argv, seconds]`` as JSON, with one that holds what ``run`` returns."""
+    _import_salt()
+    for line in sys.stdin:
+        print(json.dumps(_run(*json.loads(line))), flush=True)
 
 
 def _import_salt():
@@ -43,12 +52,20 @@ def _run(argv, seconds):
 
 def _become(argv, seconds, stdout, stderr):
     """The script ends the process, or the alarm does."""
+    code = 1
     try:
         os.setsid()
         signal.alarm(seconds)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)
         sys.argv = argv
         runpy.run_path(argv[0], run_name="__main__")
+        code = 0
+    except SystemExit as end:
+        code = int(end.code or 0)
+    except BaseException:
+        traceback.print_exc()
     finally:
-        os._exit(1)
+        sys.stdout.flush()
+        os._exit(code)
