@@ -13,7 +13,7 @@ SERVER = Path(forks.__file__).read_text(encoding="utf-8") + "\nserve()\n"
 
 
 class SaltCommands:
-    """Those of one lab; as many at the same time as there are threads that ask."""
+    """Those of one lab, as many at once as there are threads that ask; they end with the master, or with us."""
 
     def __init__(self, lab):
         self._lab, self._idle = lab, queue.LifoQueue()
@@ -36,7 +36,3 @@ class SaltCommands:
                 return server
         streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         return subprocess.Popen(self._lab.host("master").argv([PYTHON, "-c", SERVER]), **streams)
-
-    def close(self):
-        while not self._idle.empty():
-            self._idle.get().communicate()
