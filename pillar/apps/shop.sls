@@ -10,8 +10,7 @@ apps:
     # A page that asks the database, so that a release without one gets no traffic. The shop starts in 2 seconds; one
     # that has not answered well after 20 is given up (the default is 60).
     health: {path: /healthz/, start_timeout: 20}
-    # Seconds that a release is watched after it got the traffic, and after which a host that lost the master in a deploy
-    # goes back by itself. Short, for the lab; the defaults are 10 and 60.
-    rollout: {watch: 3, confirm: 20}
+    # Seconds that a release is watched after it got the traffic. Short, for the lab; the default is 10.
+    rollout: {watch: 3}
     # Values beside the secrets in /etc/shop/secrets.json. The lab has no certificates, so no redirect to https.
     config: {SECURE_SSL_REDIRECT: false}

@@ -31,7 +31,7 @@ class Pulling(Site):
         app = self.pillar / "apps/shop.sls"
         text = re.sub(r"revision: .*", f"revision: {revision}", app.read_text())
         # In its first seconds a release that three hosts start at once on two cores is slow; test_watch.py has releases
-        # that are slow by themselves. And three that ask the master each 10 s (`confirm: 20`) may have no answer in time.
+        # that are slow by themselves.
         app.write_text(re.sub("rollout: .*", f"rollout: {{watch: {watch}, slowdown: 1000}}", text))
         init = self.pillar / "apps/init.sls"
         init.write_text("include:\n  - apps.shop\n" + (f"pull: {pull}\n" if pull else ""))
