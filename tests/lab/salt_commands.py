@@ -1,5 +1,6 @@
 """Commands of Salt on the lab's master, as fast as they can be had there: see ``tests.forks``."""
 
+import contextlib
 import json
 import queue
 import subprocess
@@ -30,9 +31,10 @@ class SaltCommands:
 
     def _take(self):
         """One that waits, unless the master has been rebooted since; or a new one."""
-        while not self._idle.empty():
-            server = self._idle.get()
-            if server.poll() is None:
-                return server
+        with contextlib.suppress(queue.Empty):
+            while True:
+                server = self._idle.get_nowait()
+                if server.poll() is None:
+                    return server
         streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         return subprocess.Popen(self._lab.host("master").argv([PYTHON, "-c", SERVER]), **streams)
