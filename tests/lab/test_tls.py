@@ -47,7 +47,7 @@ def test_a_visitor_by_http_is_sent_to_https_and_served_there(secured):
 def test_a_renewed_certificate_fails_no_request(secured):
     site, _ = secured
     # A reload closes the connections that idle; whoever sends on one just then sends again, as browsers do.
-    with site.load(scheme="https", options=["--resend"]) as users:
+    with site.load(rate=1, scheme="https", options=["--resend"]) as users:
         for _ in range(3):
             site.renew("lb1")
             time.sleep(2)
