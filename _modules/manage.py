@@ -96,7 +96,7 @@ def migrate(python, folder, settings, user, variables, lock_timeout=0):
     Apply the migrations that are pending; returns those that this call applied.
 
     lock_timeout
-        Seconds that a migration may wait for a lock in PostgreSQL, while users wait behind it; 0: for ever.
+        Seconds for which a migration is tried while others hold locks that it needs in PostgreSQL; 0: it waits.
 
     On PostgreSQL hosts that do this at once take turns, and only the first finds something to do. Raises
     CommandExecutionError with the traceback's end; its ``changes`` name what had been applied until then.

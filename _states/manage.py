@@ -40,7 +40,7 @@ def migrated(name, python, folder, settings, user, variables, current="", lock_t
     Ensure that every migration of a release is applied. Give it to one host of the fleet.
 
     lock_timeout
-        Seconds that a migration may wait for a lock in PostgreSQL, while users wait behind it; 0: for ever.
+        Seconds for which a migration is tried while others hold locks that it needs in PostgreSQL; 0: it waits.
 
     .. code-block:: yaml
 

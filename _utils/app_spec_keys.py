@@ -253,8 +253,8 @@ ROLLOUT = (
         "lock_timeout",
         seconds(0, 3600),
         5,
-        "How long a migration may wait for a table that another transaction holds, while every user of the table waits"
-        " behind it; then it is given up and the deploy fails. 0: for ever. Strong Migrations advises 10 or less.",
+        "How long a migration is tried while other transactions hold a table that it needs: each try half a second, as"
+        " every user of the table waits behind it; then the deploy fails. 0: one try that waits for ever.",
     ),
 )
 

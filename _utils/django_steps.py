@@ -10,6 +10,7 @@ import functools
 import json
 import math
 import sys
+import time
 import traceback
 import zlib
 
@@ -20,9 +21,19 @@ ERROR_LINES = 20
 # database, so that one number does for all apps.
 LOCK = zlib.crc32(b"slipway.migrate")
 
-# What PostgreSQL calls a statement that gave up waiting for a lock, lock_not_available:
-# https://www.postgresql.org/docs/current/errcodes-appendix.html
-LOCK_NOT_AVAILABLE = "55P03"
+# What PostgreSQL calls a statement that gave up waiting for a lock, lock_not_available, and one that was ended because
+# two transactions waited for each other, deadlock_detected: https://www.postgresql.org/docs/current/errcodes-appendix.html
+IN_THE_WAY = {"55P03", "40P01"}
+
+# Who has waited for a lock for deadlock_timeout (1 s by default) looks whether that one waits for him, and if so is
+# ended. We give up in half of that: the migration is what is tried again, and not the request of a user that fails.
+TRY_FOR = """
+SELECT set_config('lock_timeout', least(%s, greatest(1, setting::int / 2))::text, false)
+FROM pg_settings WHERE name = 'deadlock_timeout'
+"""
+
+# Seconds in which those who waited behind a try get their turn.
+PAUSE = 0.2
 
 # Options of django-migration-linter that say what is judged, as the app's developers may have set them for themselves.
 LINTER_OPTIONS = ("exclude_migration_tests", "include_apps", "exclude_apps", "ignore_initial_migrations")
@@ -43,13 +54,8 @@ def check():
 def pending():
     """The migrations that have not been applied, in the order in which they would be; none if there is no database."""
     from django.db import connection
-    from django.db.migrations.executor import MigrationExecutor
 
-    if connection.vendor == "unknown":
-        return []
-    executor = MigrationExecutor(connection)
-    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    return [f"{migration.app_label}.{migration.name}" for migration, _ in plan]
+    return [] if connection.vendor == "unknown" else [_name(migration) for migration in _plan()]
 
 
 def unsafe():
@@ -79,17 +85,15 @@ def migrate(lock_timeout=0):
     ``blocked``: a lock of somebody else was not given back in time.
 
     lock_timeout
-        Seconds that a statement may wait for a lock in PostgreSQL; 0: for ever.
+        Seconds for which a migration is tried while others hold locks that it needs in PostgreSQL; 0: it waits.
     """
-    from django.core.management import call_command
-
     with _alone(), _impatient(lock_timeout):
         before, error, blocked = pending(), "", False
         try:
             if before:
-                call_command("migrate", interactive=False, verbosity=0)
+                _apply(lock_timeout)
         except Exception as caught:
-            error, blocked = _reason(), _is_lock_timeout(caught)
+            error, blocked = _reason(), _code(caught) in IN_THE_WAY
         left = pending() if before else []
     applied = [name for name in before if name not in left]
     return {"applied": applied, "left": left, "error": error, "blocked": blocked}
@@ -130,10 +134,37 @@ def _alone():
         holder.close()
 
 
+def _apply(seconds):
+    """Apply what is pending. A migration that others are in the way of is tried again, if it leaves nothing behind."""
+    from django.core.management import call_command
+
+    def failed():
+        return next((_name(migration) for migration in _plan()[:1] if migration.atomic), None)
+
+    _insist(seconds, lambda: call_command("migrate", interactive=False, verbosity=0), failed)
+
+
+def _insist(seconds, work, failed):
+    """
+    What ``work`` returns. For so many seconds it is called again while others hold locks that the same thing needs:
+    ``failed()``, ``None`` if it cannot be done again.
+    """
+    at, end = None, 0
+    while True:
+        try:
+            return work()
+        except Exception as error:
+            now, it = time.monotonic(), failed() if seconds and _code(error) in IN_THE_WAY else None
+            if it is None or (it == at and now >= end):
+                raise
+            at, end = it, end if it == at else now + seconds
+        time.sleep(PAUSE)
+
+
 @contextlib.contextmanager
 def _impatient(seconds):
     """
-    Have PostgreSQL end a statement that waits longer for a lock: every user of the table waits behind it meanwhile.
+    Have PostgreSQL end a statement that waits for a lock: every user of the table waits behind it meanwhile.
 
     It is set in each session once that is there, because what the app's settings say when they connect comes before.
     """
@@ -148,7 +179,7 @@ def _impatient(seconds):
     # One that is open was not told.
     connection.close()
     try:
-        with connection.execute_wrapper(functools.partial(_patient_if_concurrent, seconds)):
+        with connection.execute_wrapper(functools.partial(_outside_of_transactions, seconds)):
             yield
     finally:
         connection_created.disconnect(limit)
@@ -156,26 +187,46 @@ def _impatient(seconds):
 
 def _limit_waiting(connection, seconds):
     with connection.connection.cursor() as cursor:
-        cursor.execute(f"SET lock_timeout = {math.ceil(seconds * 1000)}")
+        cursor.execute(TRY_FOR, [math.ceil(seconds * 1000)])
 
 
-def _patient_if_concurrent(seconds, execute, sql, params, many, context):
-    """CREATE INDEX CONCURRENTLY blocks nobody while it waits; given up, it would leave an invalid index behind."""
-    if context["connection"].vendor != "postgresql" or "CONCURRENTLY" not in str(sql).upper():
+def _outside_of_transactions(seconds, execute, sql, params, many, context):
+    """
+    A statement that is a transaction of its own is tried again by itself: what came before it stays.
+
+    CREATE INDEX CONCURRENTLY blocks nobody while it waits; given up, it would leave an invalid index behind.
+    """
+    connection = context["connection"]
+    if connection.vendor != "postgresql" or connection.in_atomic_block or not seconds:
         return execute(sql, params, many, context)
-    _limit_waiting(context["connection"], 0)
-    done = execute(sql, params, many, context)
-    _limit_waiting(context["connection"], seconds)
-    return done
+    if "CONCURRENTLY" in str(sql).upper():
+        _limit_waiting(connection, 0)
+        done = execute(sql, params, many, context)
+        _limit_waiting(connection, seconds)
+        return done
+    return _insist(seconds, lambda: execute(sql, params, many, context), lambda: sql)
 
 
-def _is_lock_timeout(error):
+def _code(error):
+    """What PostgreSQL calls an error, or the one behind it; an empty text if it has none of PostgreSQL's."""
     while error:
         # Psycopg 3 and 2.
-        if LOCK_NOT_AVAILABLE in (getattr(error, "sqlstate", ""), getattr(error, "pgcode", "")):
-            return True
+        if code := getattr(error, "sqlstate", "") or getattr(error, "pgcode", ""):
+            return code
         error = error.__cause__ or error.__context__
-    return False
+    return ""
+
+
+def _plan():
+    from django.db import connection
+    from django.db.migrations.executor import MigrationExecutor
+
+    executor = MigrationExecutor(connection)
+    return [migration for migration, _ in executor.migration_plan(executor.loader.graph.leaf_nodes())]
+
+
+def _name(migration):
+    return f"{migration.app_label}.{migration.name}"
 
 
 def _linter(vendor):

@@ -47,16 +47,21 @@ class Migration(migrations.Migration):
     dependencies = {dependencies}
     operations = [{operation}]
 """
+WAIT = 'migrations.RunSQL("SELECT pg_sleep({})")'
 CREATE = (
     'migrations.CreateModel("Thing", [("id", models.BigAutoField(primary_key=True)), ("name", models.TextField())])'
 )
 INDEX = 'AddIndexConcurrently("thing", models.Index(fields=["name"], name="thing_name"))'
+OTHER = CREATE.replace("Thing", "Other")
 HELD = "LOCK TABLE shop_thing"
 READ = "SELECT count(*) FROM shop_thing"
+TAKEN = "SELECT count(*) FROM pg_locks WHERE relation = 'shop_thing'::regclass AND mode = 'AccessExclusiveLock'"
+WAITS = "SELECT count(*) FROM pg_locks WHERE relation = 'shop_other'::regclass AND NOT granted"
+CHAIN = (("shop", "0002_other"),)
 
 
-def add(options):
-    return f'migrations.AddField("thing", "size", models.IntegerField({options}))'
+def add(options, model="thing"):
+    return f'migrations.AddField("{model}", "size", models.IntegerField({options}))'
 
 
 def as_postgres(*argv):
@@ -118,7 +123,7 @@ class Shop:
         while session.stdout.readline() != "held\n":
             assert session.poll() is None
         try:
-            yield
+            yield session
         finally:
             session.communicate("COMMIT;\n", timeout=10)
 
@@ -152,14 +157,17 @@ def test_a_migration_gives_up_a_table_that_another_transaction_holds_and_says_ho
 
 
 @pytest.mark.parametrize(
-    ("holder", "limit"),
+    ("holder", "limit", "atomic"),
     [
-        pytest.param(HELD, 0, id="for a table, without a limit"),
-        pytest.param(f"SELECT pg_advisory_lock({django_steps.LOCK})", 0.2, id="for the host that migrates, past it"),
+        pytest.param(HELD, 0, True, id="for a table, without a limit"),
+        pytest.param(HELD, 10, True, id="for a table, try after try"),
+        # What came before in the migration is not done again.
+        pytest.param(HELD, 10, False, id="for a table, without a transaction"),
+        pytest.param(f"SELECT pg_advisory_lock({django_steps.LOCK})", 0.2, True, id="for the host that migrates"),
     ],
 )
-def test_a_migration_waits(migrated, holder, limit):
-    migrated.migration("0002_size", add("null=True"))
+def test_a_migration_waits(migrated, holder, limit, atomic):
+    migrated.migration("0002_size", f"{OTHER}, {add('null=True')}", atomic=atomic)
     applied = []
     with migrated.holding(holder):
         thread = threading.Thread(target=lambda: applied.extend(migrated.ask("migrate", limit)))
@@ -168,6 +176,27 @@ def test_a_migration_waits(migrated, holder, limit):
         assert thread.is_alive()
     thread.join(10)
     assert applied == ["shop.0002_size"]
+
+
+@pytest.mark.parametrize("pause", [pytest.param(0.3, id="a user first"), pytest.param(0, id="the migration first")])
+def test_a_migration_and_a_user_who_wait_for_each_other_both_end_well(migrated, pause):
+    migrated.migration("0002_other", OTHER)
+    migrated.ask("migrate", 1)
+    # A transaction that has one table and needs the other, as an order does that refers to a product.
+    migrated.migration("0003_both", ", ".join([add("null=True"), WAIT.format(pause), add("null=True", "other")]), CHAIN)
+    applied = []
+    with migrated.holding("INSERT INTO shop_other (name) VALUES ('a')") as user:
+        thread = threading.Thread(target=lambda: applied.extend(migrated.ask("migrate", 5)))
+        thread.start()
+        while migrated.sql(TAKEN) == "0" or (not pause and migrated.sql(WAITS) == "0"):
+            assert thread.is_alive()
+        user.stdin.write(f"{READ};\n\\echo answered\n")
+        user.stdin.flush()
+        # An error goes to stderr.
+        assert list(iter(user.stdout.readline, "answered\n")) == ["0\n"]
+    thread.join(10)
+    assert applied == ["shop.0003_both"]
+    assert migrated.sql("SELECT count(*) FROM shop_other") == "1"
 
 
 def test_an_index_that_is_built_beside_the_users_waits_longer_than_the_limit_and_becomes_valid(migrated):
