@@ -77,7 +77,7 @@ test: setup ## all of them
 
 matrix: setup ## every system, server, process manager, broken release and way in which a deploy is cut short (root, long)
 	SLIPWAY_MATRIX=1 $(PYTEST) tests/integration/test_rotation.py tests/integration/test_restores.py
-	SLIPWAY_MATRIX=1 $(PYTEST) -s tests/lab/test_servers.py tests/lab/test_recovery.py tests/lab/test_skip.py
+	SLIPWAY_MATRIX=1 $(PYTEST) -s tests/lab/test_servers.py tests/lab/test_recovery.py tests/lab/test_skip.py tests/lab/test_pull.py
 # The other systems.
 	for suite in trixie jammy noble; do \
 	    SLIPWAY_LAB_SUITE=$$suite $(PYTEST) tests/lab/test_one_server.py tests/lab/test_converge.py || exit; done

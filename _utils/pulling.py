@@ -34,6 +34,11 @@ def is_reached(door):
     return True
 
 
+def is_lost(options):
+    """Return whether this host has masters, and none of them is reached."""
+    return bool(options.masters) and not any(map(is_reached, options.masters))
+
+
 def commands(options, lost):
     """Return the arguments with which Salt is called, once after the other; the last is the state run."""
     salt = [options.salt_call, f"--config-dir={options.config_dir}", "--out=json", "--log-level=quiet"]
@@ -43,6 +48,17 @@ def commands(options, lost):
     # The tree may be another than at the last pull. A server without a master has its modules in the tree itself.
     sync = [[*salt, "saltutil.sync_all"]] if options.masters else []
     return [*sync, [*salt, "state.apply", 'pillar={"pulled": true}']]
+
+
+def answer(options, lost):
+    """Return what the last of ``commands`` answers; none comes after one to which Salt gives no answer but a text."""
+    if lost:
+        print(f"no master is reached ({', '.join(options.masters)}): {options.alone} alone, the apps stay as they are")
+    for argv in commands(options, lost):
+        said = applied(argv)
+        if isinstance(said, str):
+            break
+    return said
 
 
 def report(answer):
@@ -73,12 +89,13 @@ def main(argv):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("masters", nargs="*")
     options = parser.parse_args(argv)
-    lost = bool(options.masters) and not any(map(is_reached, options.masters))
-    if lost:
-        print(f"no master is reached ({', '.join(options.masters)}): {options.alone} alone, the apps stay as they are")
     begin = time.monotonic()
-    *_, answer = map(applied, commands(options, lost))
-    lines, well = report(answer)
+    lost = is_lost(options)
+    said = answer(options, lost)
+    if not lost and isinstance(said, str) and is_lost(options):
+        print(f"{said}\nthe master went away meanwhile")
+        said = answer(options, lost=True)
+    lines, well = report(said)
     print("\n".join([*lines, f"{'done' if well else 'failed'} after {time.monotonic() - begin:.1f} s"]), flush=True)
     return 0 if well else 1
 

@@ -6,13 +6,15 @@ pull-program:
     - source: salt://_utils/pulling.py
     - mode: "0755"
 
-# With it every salt-call of the host keeps its pillar for a pull without a master, in a folder of root's own.
+# Every salt-call of the host keeps its pillar for a pull without a master, in a folder of root's own. One whose master
+# goes away while it connects gives up; by default it would try for ever, and no pull would come after it.
 pull-pillar:
   file.managed:
     - name: {{ pull.config }}
     - contents: |
         # Managed by Salt: salt://pull/init.sls
         minion_pillar_cache: True
+        master_tries: 1
     - mode: "0644"
 
 pull-units:

@@ -140,6 +140,14 @@ class Site:
                 crowd.terminate()
             for name, crowd in users.items():
                 summaries[name].update(json.loads(crowd.communicate(timeout=60)[0]))
+            if any(summary["failed"] for summary in summaries.values()):
+                self.tell_tracebacks()
+
+    def tell_tracebacks(self):
+        """Print the last tracebacks of the app on each host, which pytest shows beside a test that fails."""
+        for host in self.lab.hosts():
+            script = "grep --no-filename --after-context=40 Traceback /var/log/shop/*.log 2>/dev/null | tail -60"
+            print(f"{host}: {self.lab.run(host, ['sh', '-c', script], check=False).stdout}")
 
 
 def _users(url, options):

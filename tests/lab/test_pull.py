@@ -2,9 +2,10 @@
 
 import contextlib
 import re
+import time
 
 import pytest
-from conftest import RATE, Site, changed, failed, own_pillar, wait_for
+from conftest import MATRIX, RATE, Site, changed, failed, own_pillar, wait_for
 from test_docs import commands, missing, run
 
 from lab import Lab
@@ -26,8 +27,8 @@ class Pulling(Site):
         super().__init__(lab)
         self.pillar = pillar
 
-    def want(self, revision="v1", pull="{every: 30m}", watch=3):
-        """Change the pillar, as an operator does."""
+    def want(self, revision="v1", pull="{every: 6h}", watch=3):
+        """Change the pillar, as an operator does. No timer comes in between, unless a test wants one."""
         app = self.pillar / "apps/shop.sls"
         text = re.sub(r"revision: .*", f"revision: {revision}", app.read_text())
         # In its first seconds a release that three hosts start at once on two cores is slow; test_watch.py has releases
@@ -163,6 +164,28 @@ def test_a_host_without_its_master_heals_what_needs_neither_release_nor_secret_a
     wait_for(lambda: site.salt("web1", "test.ping", timeout=5).get("web1") is True, 90)
     site.pull("web1")
     assert "by hand" not in site.lab.run("web1", ["cat", "/etc/nginx/sites/shop.conf"]).stdout
+
+
+@pytest.mark.skipif(not MATRIX, reason="make matrix runs it: it waits for Salt's time-outs")
+def test_a_pull_whose_master_goes_away_in_the_middle_ends_and_goes_on_without_it(provisioned):
+    site = provisioned
+    site.forget()
+    site.lab.run("web1", ["sh", "-c", "echo '# by hand' >>/etc/nginx/nginx.conf"])
+    ended = site.ended("web1")
+    site.lab.run("web1", ["systemctl", "start", "--no-block", "slipway-pull"])
+    # The connection to the master is there after 0.5 s, the state run begins after 1.5.
+    time.sleep(1)
+    site.lab.cut("master")
+    try:
+        # Up to three requests of 60 s each (request_channel_timeout), 80 s to connect (auth_timeout and its tries).
+        wait_for(lambda: site.ended("web1") > ended, 400)
+        journal = site.journal("web1")
+        assert "the master went away meanwhile" in journal
+        assert "changed: nginx-config" in journal
+        assert site.health(ADDRESSES["web1"])["release"] == site.commit("tweak")
+    finally:
+        site.lab.join("master")
+    wait_for(lambda: site.salt("web1", "test.ping", timeout=5).get("web1") is True, 90)
 
 
 def test_every_command_of_the_page_does_what_it_says(provisioned):

@@ -95,6 +95,30 @@ def test_without_its_master_a_host_applies_what_needs_no_release_and_no_secret_f
     )
 
 
+def test_a_host_whose_master_goes_away_in_the_middle_goes_on_without_it(host, tmp_path):
+    code = f"""
+import pathlib, socket, time
+server = socket.create_server(("127.0.0.1", 0))
+pathlib.Path({str(tmp_path)!r}, "port").write_text(str(server.getsockname()[1]))
+time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", code]) as master:
+        try:
+            while not (tmp_path / "port").exists() or not (tmp_path / "port").read_text():
+                assert master.poll() is None
+            went = f'[ "$4" = --local ] || {{ kill -9 {master.pid}; sleep 0.5; exit 1; }}'
+            first, calls, answer = host.salt_call.read_text().splitlines()
+            host.salt_call.write_text("\n".join([first, calls, went, answer, ""]))
+            done = host.pull(f"127.0.0.1:{(tmp_path / 'port').read_text()}")
+        finally:
+            master.kill()
+    assert [call[3] for call in host.called()] == ["saltutil.sync_all", "--local"]
+    assert "ended with the exit code 1" in done.stdout
+    assert "no master is reached" in done.stdout
+    assert "changed: nginx-config" in done.stdout
+    assert done.returncode == 0
+
+
 def test_what_has_changed_is_told_by_its_name_and_nothing_of_what_is_in_it(host):
     told = host.pull().stdout
     assert told.splitlines()[0] == "changed: nginx-config"
