@@ -1,5 +1,6 @@
 """No secret is found where it does not belong; no host gets what is not its own."""
 
+import json
 import subprocess
 
 import pytest
@@ -45,30 +46,51 @@ def test_no_secret_is_in_a_process_title_or_a_foreign_environment(serving_v1, ho
     assert [value for value in secret_values(serving_v1) if value in titles.stdout] == []
 
 
+# Every argument that any process has, each once, for as long as it runs.
+TITLES = (
+    "while sleep 0.1; do cat /proc/[0-9]*/cmdline 2>/dev/null; done | stdbuf -oL tr '\\0' '\\n'"
+    " | awk '!seen[$0]++ { print; fflush() }' >/run/titles.txt"
+)
+WORKING = ("master", "web1", "db1")
+
+
 @pytest.fixture
 def listening(serving_v1):
-    """The master's log at debug level and its event bus go to files, as long as the test runs."""
+    """
+    The master's log at debug level and its event bus go to files, and what processes are called on the hosts that work
+    at a deploy, as long as the test runs.
+    """
     site = serving_v1
     site.lab.run("master", ["sh", "-c", "echo 'log_level_logfile: debug' >/etc/salt/master.d/debug.conf"])
     site.lab.run("master", ["systemctl", "restart", "salt-master"])
     wait_for(lambda: site.salt(HOSTS, "test.ping", timeout=5) == dict.fromkeys(HOSTS, True), 60)
     listen = "exec timeout 300 salt-run state.event >/run/events.txt 2>&1 </dev/null"
     site.lab.run("master", ["systemd-run", "--unit=slipway-events", "sh", "-c", listen])
+    for host in WORKING:
+        site.lab.run(host, ["systemd-run", "--unit=slipway-titles", "sh", "-c", TITLES])
     yield site
     site.lab.run("master", ["systemctl", "stop", "slipway-events"])
+    for host in WORKING:
+        site.lab.run(host, ["systemctl", "stop", "slipway-titles"])
     site.lab.run("master", ["rm", "/etc/salt/master.d/debug.conf"])
     site.lab.run("master", ["systemctl", "restart", "salt-master"])
     wait_for(lambda: site.salt(HOSTS, "test.ping", timeout=5) == dict.fromkeys(HOSTS, True), 60)
 
 
-def test_no_secret_is_told_by_deploys_good_or_bad_nor_on_the_event_bus_nor_in_the_masters_log(listening):
+def test_no_secret_is_told_by_deploys_good_or_bad_nor_on_the_event_bus_in_the_masters_log_or_a_process_title(listening):
     site = listening
-    outputs = [site.deploy(revision) for revision in ("v2", "broken-migration", "broken-import", "v1")]
+    # As people type it; the others are forked from a process that has another title.
+    pillar = json.dumps({"app": "shop", "revision": "v2"})
+    outputs = [site.lab.run("master", ["salt-run", "state.orchestrate", "orch.deploy", f"pillar={pillar}"])]
+    outputs += [site.deploy(revision) for revision in ("broken-migration", "broken-import", "v1")]
+    titles = {host: site.lab.run(host, ["cat", "/run/titles.txt"]).stdout for host in WORKING}
+    assert all(word in titles["master"] for word in ("orch.deploy", pillar))
+    assert all(word in titles[host] for host, word in (("web1", "gunicorn"), ("db1", "postgres")))
     events = site.lab.run("master", ["cat", "/run/events.txt"]).stdout
     log = site.lab.run("master", ["cat", "/var/log/salt/master"]).stdout
     assert "salt/job/" in events
     assert "[DEBUG   ]" in log
-    text = events + log + "".join(done.stdout + done.stderr for done in outputs)
+    text = events + log + "".join([*titles.values(), *(done.stdout + done.stderr for done in outputs)])
     assert [value for value in secret_values(site) if value in text] == []
 
 
