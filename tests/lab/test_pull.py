@@ -161,7 +161,7 @@ def test_a_host_without_its_master_heals_what_needs_neither_release_nor_secret_a
         assert "by hand" in site.lab.run("web1", ["cat", "/etc/nginx/sites/shop.conf"]).stdout
     finally:
         site.lab.join("master")
-    wait_for(lambda: site.salt("web1", "test.ping", timeout=5).get("web1") is True, 90)
+    wait_for(lambda: site.salt(HOSTS, "test.ping", timeout=5) == dict.fromkeys(HOSTS, True), 60)
     site.pull("web1")
     assert "by hand" not in site.lab.run("web1", ["cat", "/etc/nginx/sites/shop.conf"]).stdout
 
@@ -185,7 +185,7 @@ def test_a_pull_whose_master_goes_away_in_the_middle_ends_and_goes_on_without_it
         assert site.health(ADDRESSES["web1"])["release"] == site.commit("tweak")
     finally:
         site.lab.join("master")
-    wait_for(lambda: site.salt("web1", "test.ping", timeout=5).get("web1") is True, 90)
+    wait_for(lambda: site.salt(HOSTS, "test.ping", timeout=5) == dict.fromkeys(HOSTS, True), 60)
 
 
 def test_every_command_of_the_page_does_what_it_says(provisioned):
