@@ -1,13 +1,15 @@
 """
-The apps, databases and sites of this host, completed from the pillar: ``salt-call apps.specs`` shows them.
+The apps, databases, caches and sites of this host, completed from the pillar: ``salt-call apps.specs`` shows them.
 
 Everything here reads ``__pillar__`` through ``app_spec``; nothing is changed on the host, and no secret is shown.
 """
 
+import dataclasses
+
 import app_spec
 
-# On a host with several roles an app finds its database ready.
-ORDER = ("database", "app", "balancer")
+# On a host with several roles an app finds its database and its cache ready.
+ORDER = ("database", "cache", "app", "balancer")
 
 
 def specs():
@@ -142,6 +144,37 @@ def databases():
         }
         for database in fleet.databases_on(host.name)
     ]
+
+
+def caches():
+    """
+    Return the caches that this host serves: app, host, address, port, user, prefix.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt db1 apps.caches
+    """
+    fleet = _fleet()
+    return [dataclasses.asdict(cache) for cache in fleet.caches_on(_host(fleet).name)]
+
+
+def cache_servers():
+    """
+    Return the server of the caches of this host, in a list that is empty without the role ``cache``: address, port,
+    memory (MiB).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt db1 apps.cache_servers
+    """
+    fleet = _fleet()
+    host = _host(fleet)
+    server = {"address": host.address, "port": app_spec.REDIS_PORT, "memory": app_spec.cache_memory(host, __grains__)}
+    return [server] if "cache" in host.roles else []
 
 
 def sites():

@@ -17,8 +17,8 @@ UNITS = {"nginx": "nginx", "apache": "apache2"}
 # Where systemd looks for what it starts at a boot (salt/systemd/init.sls).
 BOOT_UNIT = Path("/etc/systemd/system/multi-user.target.wants/slipway-start-active.service")
 
-# Seconds in which a database on the same network answers, or does not.
-DATABASE_TIMEOUT = 5
+# Seconds in which a service on the same network answers, or does not.
+SERVICE_TIMEOUT = 5
 
 
 def report(app):
@@ -67,13 +67,15 @@ def _disk(spec):
         yield f"{free // 1024**2} MiB are free in {folder}, a release needs {DISK_SPACE // 1024**2}: remove old files"
 
 
-def _database(spec):
-    for database in spec["databases"]:
-        host, address, port = database["host"], database["address"], database["port"]
+def _services(spec):
+    kinds = [("database", "PostgreSQL", one) for one in spec["databases"]]
+    kinds += [("cache", "Redis", one) for one in spec["caches"]]
+    for what, program, service in kinds:
+        host, address, port = service["host"], service["address"], service["port"]
         try:
-            socket.create_connection((address, port), timeout=DATABASE_TIMEOUT).close()
+            socket.create_connection((address, port), timeout=SERVICE_TIMEOUT).close()
         except OSError as error:
-            yield f"the database at {address}:{port} is not reached ({error}): is PostgreSQL up on {host}?"
+            yield f"the {what} at {address}:{port} is not reached ({error}): is {program} up on {host}?"
 
 
 def _manager(spec):
@@ -99,4 +101,4 @@ def _front(spec):
         yield f"{wanted} does not run: apply the host's highstate, or see journalctl -u {UNITS[wanted]}"
 
 
-CHECKS = (_disk, _database, _manager, _boot, _front)
+CHECKS = (_disk, _services, _manager, _boot, _front)

@@ -10,7 +10,7 @@ UNITS = Path("/etc/systemd/system")
 
 # What of each role belongs to no release and needs no secret: all that a host may see to without its master. The SLS
 # files of an app's own process manager and web server come to it.
-ALONE = {"app": (), "database": ("database.server",), "balancer": ("nginx",)}
+ALONE = {"app": (), "database": ("database.server",), "cache": ("cache.server",), "balancer": ("nginx",)}
 
 
 def timers():

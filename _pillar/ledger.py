@@ -41,12 +41,7 @@ def _own(host, noted):
     """
     files = __salt__["pillar_top.secrets"]().get(host, [])
     told = {
-        app: {path: entry for path, entry in entries.items() if _file(app, path) in files}
+        app: {path: entry for path, entry in entries.items() if app_spec.secret_file(app, path) in files}
         for app, entries in noted.items()
     }
     return {app: entries for app, entries in told.items() if entries}
-
-
-def _file(app, path):
-    """The file of the pillar that has the secret."""
-    return f"secrets.{app}_database" if path == app_spec.password_key(app) else f"secrets.{app}"

@@ -16,10 +16,12 @@ import app_spec_web
 import launch
 import rotation
 import service_url
+import sizing
 import waves
 from app_spec_classes import (
     MASK,
     App,
+    Cache,
     Database,
     Fleet,
     Health,
@@ -41,7 +43,7 @@ from app_spec_classes import (
 # What the spec holds just as the pillar says it.
 AS_TYPED = ("user", "settings", "wsgi", "server", "process_manager", "environment", "python", "requirements", "keep")
 AS_TYPED += ("keep_warm", "revision", "static_url", "media_url", "max_body", "config")
-POSTGRESQL_PORT = 5432
+POSTGRESQL_PORT, REDIS_PORT = 5432, 6379
 # The secret that does not go into the app's file.
 DEPLOY_KEY = "deploy_key"
 # The second login of a database's user: no name of another user can have this ending.
@@ -74,7 +76,7 @@ def load(pillar, grains=None):
     if problems:
         raise SpecError("\n".join(problems))
     hosts = tuple(
-        Host(name, host["address"], tuple(host["roles"]), host["max_connections"])
+        Host(name, host["address"], tuple(host["roles"]), host["max_connections"], host.get("cache_memory", ""))
         for name, host in values["hosts"].items()
     )
     apps = tuple(_app(name, values, grains) for name in values["apps"])
@@ -87,13 +89,15 @@ def plain(app):
     """
     Return an app as a dictionary of plain values, as SLS files and ``apps.specs`` show it: without a secret.
 
-    ``secret_keys`` names the secrets; ``database`` is ``{}`` where there is none, ``databases`` a list to loop over.
+    ``secret_keys`` names the secrets; ``database`` is ``{}`` where there is none, ``databases`` a list to loop over;
+    so with ``cache`` and ``caches``.
     """
     shown = _plain(app)
     secrets = shown.pop("secrets")
-    del shown["password"], shown["deploy_key"], shown["values"]
-    databases = [shown["database"]] if app.database else []
-    return {**shown, "secret_keys": sorted(secrets), "database": shown["database"] or {}, "databases": databases}
+    del shown["password"], shown["cache_password"], shown["deploy_key"], shown["values"]
+    for one, several in (("database", "databases"), ("cache", "caches")):
+        shown |= {one: shown[one] or {}, several: [shown[one]] if shown[one] else []}
+    return {**shown, "secret_keys": sorted(secrets)}
 
 
 def with_release(app, id, commit, revision):
@@ -111,8 +115,15 @@ def without(app, silent):
 def database_password(app):
     """Return the ``Secret`` with which the app logs in to its database; ``SpecError`` if this host has none."""
     if app.password is None:
-        raise SpecError(app_spec_checks.no_password(app.name))
+        raise SpecError(app_spec_checks.no_password(app.name, "database"))
     return app.password
+
+
+def cache_password(app):
+    """Return the ``Secret`` with which the app logs in to its cache; ``SpecError`` if this host has none."""
+    if app.cache_password is None:
+        raise SpecError(app_spec_checks.no_password(app.name, "cache"))
+    return app.cache_password
 
 
 def database_logins(app):
@@ -125,6 +136,22 @@ def database_logins(app):
     return {app.database.logins[number - 1]: password for number, password in passwords.items()}
 
 
+def cache_passwords(app):
+    """
+    Return the values, each a ``Secret``, with which the app gets in to its cache, and whether no other one may: see
+    ``rotation.Several.accepted``. ``SpecError`` if this host has none.
+    """
+    cache_password(app)
+    return app.values[cache_key(app.name)].accepted()
+
+
+def cache_memory(host, grains):
+    """Return how many MiB the Redis of this host may fill: what the pillar says, or a part of what there is."""
+    if host.cache_memory:
+        return _bytes(host.cache_memory) // 1024**2 or 1
+    return sizing.cache(grains.get("mem_total"), any(role != "cache" for role in host.roles))
+
+
 def secret_key(name, key):
     """Return the pillar's key, as typed, of a secret of an app."""
     return f"secrets:{name}:{key}"
@@ -135,16 +162,29 @@ def password_key(name):
     return f"passwords:database:{name}"
 
 
+def cache_key(name):
+    """Return the pillar's key, as typed, of the password of an app's cache."""
+    return f"passwords:cache:{name}"
+
+
+def secret_file(name, path):
+    """Return the SLS file of ``pillar/secrets`` that has a secret of an app, given the secret's key as typed."""
+    kind, which, *_ = path.split(":")
+    return f"secrets.{name}_{which}" if kind == "passwords" else f"secrets.{name}"
+
+
 def secret_values(app):
     """
     Return what the app's secrets file holds, in clear. Only ``_states/secrets.py`` and ``app_files`` may ask.
 
-    The pillar's ``config``, ALLOWED_HOSTS (the domains), DATABASE_URL (the password escaped for a URL) and the secrets,
-    with ``<KEY>_FALLBACKS``, a list, where another value of one is accepted too.
+    The pillar's ``config``, ALLOWED_HOSTS (the domains), DATABASE_URL and CACHE_URL (passwords escaped for a URL) and
+    the secrets, with ``<KEY>_FALLBACKS``, a list, where another value of one is accepted too.
     """
     values = {**app.config, "ALLOWED_HOSTS": list(app.domains)}
     if app.database:
         values["DATABASE_URL"] = _database_url(app.database, database_password(app).reveal())
+    if app.cache:
+        values["CACHE_URL"] = _cache_url(app.cache, cache_password(app).reveal())
     return {**values, **{key: secret.reveal() for key, secret in app.secrets.items()}}
 
 
@@ -152,7 +192,7 @@ def secret_files(fleet):
     """
     Return which SLS files of ``pillar/secrets`` each host gets: ``{host: [sls, ...]}``.
 
-    Those of its roles, of its apps, of their databases, and of the databases that it serves.
+    Those of its roles, of its apps, of their databases and caches, and of the databases and caches that it serves.
     """
     return {host.name: [f"secrets.{name}" for name in _secrets_of(fleet, host)] for host in fleet.hosts}
 
@@ -169,9 +209,11 @@ def postgresql_version(grains):
 
 def _secrets_of(fleet, host):
     here = fleet.apps_on(host.name)
-    databases = [app.name for app in here if app.database] + [base.app for base in fleet.databases_on(host.name)]
+    databases = [app.database for app in here if app.database] + list(fleet.databases_on(host.name))
+    caches = [app.cache for app in here if app.cache] + list(fleet.caches_on(host.name))
     roles, apps = [f"role_{role}" for role in host.roles], [app.name for app in here]
-    return [*roles, *apps, *(f"{name}_database" for name in dict.fromkeys(databases))]
+    services = [f"{base.app}_database" for base in databases] + [f"{cache.app}_cache" for cache in caches]
+    return [*roles, *apps, *dict.fromkeys(services)]
 
 
 def _plain(value):
@@ -192,7 +234,8 @@ def _app(name, values, grains):
     variables = _variables(app, paths, secrets_files) | app_spec_files.variables(files, paths.etc)
     web = app_spec_web.web(name, app, values, grains, paths)
     held = _held(name, values)
-    key, password = (held.get(path) for path in (secret_key(name, DEPLOY_KEY), password_key(name)))
+    keys = (secret_key(name, DEPLOY_KEY), password_key(name), cache_key(name))
+    deploy_key, password, cache_password = map(held.get, keys)
     return App(
         name=name,
         **{key: app[key] for key in AS_TYPED} | _impatience(name, values),
@@ -217,18 +260,21 @@ def _app(name, values, grains):
         tls=_tls(app, values["hosts"], grains.get("id")),
         maintenance=_maintenance(app["maintenance"], paths, values["allow"], values["closed_for"]),
         database=_database(name, app, values, password),
+        cache=_cache(name, app, values["hosts"]),
         secrets=_secrets(name, values["secrets"].get(name, {}), held, app["secrets"]["fallback"]),
-        deploy_key=key and key.current,
+        deploy_key=deploy_key and deploy_key.current,
         password=password and password.current,
+        cache_password=cache_password and cache_password.current,
         values=held,
     )
 
 
 def _held(name, values):
-    """``{key as typed: all that the pillar gives of it}`` of the secrets and the password of an app."""
+    """``{key as typed: all that the pillar gives of it}`` of the secrets and the passwords of an app."""
     given = {secret_key(name, key): value for key, value in values["secrets"].get(name, {}).items()}
-    if name in values["passwords"]["database"] and values["apps"][name]["database"] != "none":
-        given[password_key(name)] = values["passwords"]["database"][name]
+    for service in app_spec_checks.SERVICES:
+        if name in values["passwords"][service] and values["apps"][name][service] != "none":
+            given[f"passwords:{service}:{name}"] = values["passwords"][service][name]
     noted, newest = values["in_use"].get(name, {}), values.get("newest") == name
     return {path: _several(path, value, noted.get(path, {}), newest) for path, value in given.items()}
 
@@ -375,6 +421,19 @@ def _database(name, app, values, password):
     )
 
 
+def _cache(name, app, hosts):
+    if app["cache"] == "none":
+        return None
+    host = app["cache"]["host"]
+    return Cache(name, host, hosts[host]["address"], REDIS_PORT, user=name, prefix=f"{name}:")
+
+
 def _database_url(database, password):
     place = (database.engine, database.address, database.port, database.name)
     return service_url.compose(*place, database.login, password)
+
+
+def _cache_url(cache, password):
+    """Encrypted; whose certificate it is nobody asks, as with libpq's ``sslmode=require``: nobody has signed it."""
+    place = ("rediss", cache.address, cache.port, "0")
+    return service_url.compose(*place, cache.user, password, ssl_cert_reqs="none")

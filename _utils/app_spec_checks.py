@@ -28,6 +28,8 @@ SUGGESTED = 20
 # Loopback ports below those that Linux gives to connections (32768 and up, ip_local_port_range): two for each app.
 FIRST_PORT, PORTS = 10000, 10000
 SOURCE_KINDS = ("git", "archive", "path")
+# What other hosts serve for an app, each by a role of that name, with a password of the app's own.
+SERVICES = ("database", "cache")
 # Written into the secrets file or the environment by us; what the operator sets instead.
 OWN_VARIABLES = {
     "DJANGO_SETTINGS_MODULE": "set settings",
@@ -67,7 +69,7 @@ def _settled(ours, pillar, id):
     values = _checked_keys("", app_spec_keys.PILLAR, ours, problems)
     apps = values.setdefault("apps", {})
     for name, app in apps.items():
-        _complete(name, app)
+        _complete(name, app, values.get("hosts", {}))
         _agreement(name, app, values.get("secrets", {}).get(name, {}), problems)
     _strangers(values, pillar.get("apps"), problems)
     for key in ("only", "newest"):
@@ -107,11 +109,11 @@ def suggestion(word, known):
     return f"did you mean {close[0]!r}?" if close else f"known are {listed or 'none'}"
 
 
-def no_password(name):
-    """Return the sentence for an app whose database password this host was not given."""
+def no_password(name, service):
+    """Return the sentence for an app of which this host was not given the password of its database, or of its cache."""
     return (
-        f"passwords:database:{name}: missing: write it into pillar/secrets/{name}_database.sls"
-        f" (or set apps:{name}:database: none)"
+        f"passwords:{service}:{name}: missing: write it into pillar/secrets/{name}_{service}.sls"
+        f" (or set apps:{name}:{service}: none)"
     )
 
 
@@ -232,8 +234,8 @@ def _addresses(hosts, problems):
             problems.append(f"hosts:{name}:address: {address} is the address of {other} too: give each host its own")
 
 
-def _complete(name, app):
-    """Fill in the defaults that follow from the app's name."""
+def _complete(name, app, hosts):
+    """Fill in the defaults that follow from the app's name, and from what there is."""
     app.setdefault("user", name)
     for key, module in app_spec_likeness.modules(name).items():
         app.setdefault(key, module)
@@ -243,6 +245,7 @@ def _complete(name, app):
     if isinstance(app.get("database"), dict):
         app["database"].setdefault("name", name.replace("-", "_"))
         app["database"].setdefault("user", app["database"]["name"])
+    app.setdefault("cache", {} if _with_role(hosts, "cache") else "none")
 
 
 def _agreement(name, app, secrets, problems):
@@ -283,7 +286,7 @@ def _server(path, app, problems):
 
 
 def _placement(name, app, hosts, problems):
-    """Decide which hosts run the app and which serves its database."""
+    """Decide which hosts run the app and which serve its database and its cache."""
     path = f"apps:{name}"
     able = _with_role(hosts, "app")
     if not able:
@@ -291,8 +294,9 @@ def _placement(name, app, hosts, problems):
     for host in app.setdefault("hosts", able) if able else ():
         _has_role(f"{path}:hosts", host, "app", hosts, problems)
     _canary(f"{path}:rollout:canary", app, problems)
-    if isinstance(app.get("database"), dict):
-        _database(f"{path}:database", app["database"], hosts, problems)
+    for service in SERVICES:
+        if isinstance(app.get(service), dict):
+            _service(f"{path}:{service}", service, app[service], hosts, problems)
 
 
 def _canary(path, app, problems):
@@ -304,16 +308,17 @@ def _canary(path, app, problems):
             problems.append(f"{path}: {host!r} is not a host of the app: {suggestion(host, hosts)}")
 
 
-def _database(path, database, hosts, problems):
-    able = _with_role(hosts, "database")
+def _service(path, role, service, hosts, problems):
+    """Decide which host serves a database or a cache."""
+    able = _with_role(hosts, role)
     if not able:
-        problems.append(f"{path}: no host has the role database: add it to a host in hosts, or set {path}: none")
+        problems.append(f"{path}: no host has the role {role}: add it to a host in hosts, or set {path}: none")
         return
-    if "host" not in database and len(able) > 1:
-        problems.append(f"{path}:host: missing, and {', '.join(able)} have the role database: choose one of them")
+    if "host" not in service and len(able) > 1:
+        problems.append(f"{path}:host: missing, and {', '.join(able)} have the role {role}: choose one of them")
         return
-    host = database.setdefault("host", able[0])
-    _has_role(f"{path}:host", host, "database", hosts, problems)
+    host = service.setdefault("host", able[0])
+    _has_role(f"{path}:host", host, role, hosts, problems)
     if "address" not in hosts.get(host, {"address": ""}):
         problems.append(f"{path}:host: {host} has no address: add a right one as hosts:{host}:address")
 
@@ -406,16 +411,17 @@ def _meetings(taken, problems, words, everywhere):
 def _strangers(values, apps, problems):
     """Secrets of an app that is not there are a name misspelt, or a secret that should go."""
     known = [name for name in apps if isinstance(name, str)] if isinstance(apps, Mapping) else []
-    passwords = values.get("passwords", {}).get("database", {})
-    for path, names in (("secrets", values.get("secrets", {})), ("passwords:database", passwords)):
+    passwords = values.get("passwords", {})
+    given = {f"passwords:{service}": passwords.get(service, {}) for service in SERVICES}
+    for path, names in {"secrets": values.get("secrets", {}), **given}.items():
         for name in names:
             if name not in known:
                 problems.append(f"{path}:{name}: there is no such app: {suggestion(name, known)}")
 
 
 def _passwords(values, id, problems):
-    given = values.get("passwords", {}).get("database", {})
     for name, app in values["apps"].items():
-        database = app.get("database")
-        if isinstance(database, dict) and id in [*app.get("hosts", ()), database.get("host")] and name not in given:
-            problems.append(no_password(name))
+        for kind in SERVICES:
+            service, given = app.get(kind), values.get("passwords", {}).get(kind, {})
+            if isinstance(service, dict) and id in [*app.get("hosts", ()), service.get("host")] and name not in given:
+                problems.append(no_password(name, kind))

@@ -60,12 +60,13 @@ class Secrets(tuple):
 
 @dataclasses.dataclass(frozen=True)
 class Host:
-    """A machine of the inventory; its name is its minion id."""
+    """A machine of the inventory; its name is its minion id. ``cache_memory`` is empty where nobody has said it."""
 
     name: str
     address: str
     roles: tuple
     max_connections: int
+    cache_memory: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -329,15 +330,27 @@ class Database:
 
 
 @dataclasses.dataclass(frozen=True)
+class Cache:
+    """The cache of an app: Redis, in which the app is ``user``, and the keys that begin with ``prefix`` are its own."""
+
+    app: str
+    host: str
+    address: str
+    port: int
+    user: str
+    prefix: str
+
+
+@dataclasses.dataclass(frozen=True)
 class App:
     """
     One Django project that we deploy, with everything about it decided.
 
     ``secrets_files`` are the one that the app reads and, where the values are exported, the one that ``launch`` reads.
-    ``secrets``, ``deploy_key`` and ``password`` (of the database's user) are there only where the pillar gives them,
-    and are those in use; ``values`` has all that it gives of each (``rotation.Several``), by the pillar's key.
-    ``fallback`` is how many days a secret is accepted after a newer one came into use. ``tls`` has one item on a host
-    that visitors reach by https, none elsewhere.
+    ``secrets``, ``deploy_key``, ``password`` (of the database's user) and ``cache_password`` are there only where the
+    pillar gives them, and are those in use; ``values`` has all that it gives of each (``rotation.Several``), by the
+    pillar's key. ``fallback`` is how many days a secret is accepted after a newer one came into use. ``tls`` has one
+    item on a host that visitors reach by https, none elsewhere.
     """
 
     name: str
@@ -376,10 +389,12 @@ class App:
     max_body: str
     max_body_bytes: int
     database: Database | None
+    cache: Cache | None
     config: Mapping
     secrets: Mapping
     deploy_key: Secret | None
     password: Secret | None
+    cache_password: Secret | None
     values: Mapping
 
 
@@ -431,6 +446,10 @@ class Fleet:
     def databases_on(self, name):
         """Return the databases that the host called ``name`` serves."""
         return tuple(app.database for app in self.apps if app.database and app.database.host == name)
+
+    def caches_on(self, name):
+        """Return the caches that the host called ``name`` serves."""
+        return tuple(app.cache for app in self.apps if app.cache and app.cache.host == name)
 
     def with_role(self, role):
         """Return the hosts that have ``role``."""

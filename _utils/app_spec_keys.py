@@ -55,8 +55,8 @@ RESERVED = (
     "adm|alternatives|apache2|apt|avahi|backup|bin|ca-certificates|console-setup|cron|dbus|debconf|default|dhcp|dpkg|"
     "fonts|fstab|games|gnats|group|gshadow|host|hosts|init|initramfs-tools|iproute2|irc|kernel|list|logrotate|lp|mail|"
     "man|messagebus|modprobe|network|news|nginx|nobody|opt|pam|perl|polkit-1|postgres|postgresql|postgresql-common|"
-    "profile|proxy|python3|resolvconf|root|salt|security|selinux|shadow|shells|skel|slipway|ssh|sshd|ssl|sudo|sudoers|"
-    "supervisor|sync|sys|systemd|terminfo|timezone|tmpfiles|ucf|udev|ufw|update-motd|uucp|vim|www-data|xdg"
+    "profile|proxy|python3|redis|resolvconf|root|salt|security|selinux|shadow|shells|skel|slipway|ssh|sshd|ssl|sudo|"
+    "sudoers|supervisor|sync|sys|systemd|terminfo|timezone|tmpfiles|ucf|udev|ufw|update-motd|uucp|vim|www-data|xdg"
 )
 
 PATH = r"(/(?!\.\.?(/|$))[\w.@+-]+)+"
@@ -85,7 +85,9 @@ DATABASE_NAME = text(
 ADDRESS = Kind("IP address", is_address, "write the address at which the other hosts reach this one, as 10.0.0.11")
 VISITOR = Kind("IP address", is_address, "write each visitor's address alone, as 203.0.113.7: no name, no network")
 DOMAIN = Kind("domain name or IPv4 address", is_domain, "write it as shop.example.com: no scheme, port, * or capitals")
-ROLE = choice("app", "database", "balancer", fix="the roles of this version are app, database, balancer")
+ROLE = choice(
+    "app", "database", "cache", "balancer", fix="the roles of this version are app, database, cache, balancer"
+)
 COMMAND = Kind(
     "command", is_command, "write one command with its arguments, every quote closed; there is no shell for && | ; > <"
 )
@@ -100,6 +102,7 @@ PASSWORD = text(
     "text", r"[^\x00-\x1f\x7f\ud800-\udfff]+", "write one line that is not empty, in quotes", hidden=True
 )  # fmt: skip
 TEXT = text("text", r"[^\x00\ud800-\udfff]*", "write it in quotes, or its lines below a `|`", 1048576, hidden=True)
+MEMORY = text("size in k, m or g", r"[1-9][0-9]{0,6}[kmg]", "write it as 512m: a number and k, m or g")
 SALT_FILE = text(
     "file of the file server", rf"salt:/{PATH}", "write it as salt://shop/newrelic.ini, without . or .. in it"
 )  # fmt: skip
@@ -110,7 +113,7 @@ FILE_PATH = text(
 
 HOST = (
     Key("address", ADDRESS, REQUIRED, "Where the other hosts reach it. No two hosts have the same."),
-    Key("roles", listing(ROLE, least=1), REQUIRED, "What the host is for: `app`, `database`, `balancer`."),
+    Key("roles", listing(ROLE, least=1), REQUIRED, "What the host is for: `app`, `database`, `cache`, `balancer`."),
     Key(
         "max_connections",
         number("number", 20, 10000),
@@ -118,6 +121,13 @@ HOST = (
         "Role `database` only: how many connections its PostgreSQL takes (PostgreSQL's own default). The apps' workers"
         " and threads are sized to stay below it, on all hosts together and with both slots running. A change restarts"
         " PostgreSQL.",
+    ),
+    Key(
+        "cache_memory",
+        MEMORY,
+        Derived("an eighth of the host's memory; three quarters if it has no other role"),
+        "Role `cache` only: what its Redis may hold of all apps together. Beyond it goes what nobody asked for the"
+        " longest. A change restarts Redis, which empties it.",
     ),
 )
 
@@ -282,7 +292,7 @@ HOOKS = (
 LIMITS = (
     Key(
         "memory",
-        text("size in k, m or g", r"[1-9][0-9]{0,6}[kmg]", "write it as 512m: a number and k, m or g"),
+        MEMORY,
         Derived("no limit"),
         "Memory of all of the slot's processes. The kernel kills what wants more, and the process manager starts it"
         " again.",
@@ -329,6 +339,15 @@ DATABASE = (
     ),
     Key("name", DATABASE_NAME, Derived("the app's name, with `_` for `-`"), "The name of the database."),
     Key("user", DATABASE_NAME, Derived("the database's name"), "The PostgreSQL user, who owns the database."),
+)
+
+CACHE = (
+    Key(
+        "host",
+        HOST_NAME,
+        Derived("the one host with the role `cache`"),
+        "The host that serves it; to be given when several have the role.",
+    ),
 )
 
 SECRETS_FILE = (
@@ -595,6 +614,17 @@ APP = (
         "The PostgreSQL database of the app; `none` if it has none; see below.",
     ),  # fmt: skip
     Key(
+        "cache",
+        Kind(
+            "mapping or `none`",
+            lambda value: is_mapping(value) or value == "none",
+            "write `key: value` lines, {} for the defaults, or none",
+            keys=CACHE,
+        ),
+        Derived("`{}` where a host has the role `cache`, else `none`"),
+        "Redis for the cache of the app; `none` if it has none; see below.",
+    ),  # fmt: skip
+    Key(
         "config",
         mapping(VARIABLE_NAME, Kind("JSON value", is_json, "write a text, number, list or mapping"), "mapping"),
         {},
@@ -651,6 +681,12 @@ PASSWORDS = (
         {},
         "The password of each app's database user, on the app's hosts and the database's. While it is"
         " [rotated](rotate.md) a list, the new one first.",
+    ),
+    Key(
+        "cache",
+        mapping(APP_NAME, several(PASSWORD), "mapping of apps to texts", hidden=True),
+        {},
+        "The password of each app's user of Redis, on the app's hosts and the cache's; a list as above.",
     ),
 )
 

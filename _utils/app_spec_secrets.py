@@ -47,6 +47,8 @@ def _doubles(path, name, app, config, secrets):
     own = {"ALLOWED_HOSTS": "domains"}
     if app.get("database") != "none":
         own["DATABASE_URL"] = "database and passwords:database"
+    if app.get("cache") != "none":
+        own["CACHE_URL"] = "cache and passwords:cache"
     several = [key for key, value in secrets.items() if isinstance(value, (list, tuple))]
     own |= {f"{key}_FALLBACKS": f"secrets:{name}:{key}" for key in several}
     for where, keys in ((f"{path}:config", config), (f"secrets:{name}", secrets)):

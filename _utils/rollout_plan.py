@@ -27,8 +27,8 @@ FRONTS = ("nginx", "apache")
 # Measured on hosts of the lab; requests in flight finish.
 CLOSED = "0.1 to 0.3 s"
 
-# The order in which hosts are provisioned: an app needs its database, a balancer needs its upstreams.
-ROLES = ("database", "app", "balancer")
+# The order in which hosts are provisioned: an app needs its database and cache, a balancer needs its upstreams.
+ROLES = ("database", "cache", "app", "balancer")
 
 
 def plan(app, release, result, known, restored=()):

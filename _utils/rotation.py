@@ -76,6 +76,16 @@ class Several:
         end = self.ends(days)
         return end is not None and end <= datetime.now(timezone.utc)
 
+    def accepted(self):
+        """
+        The values that are accepted where one login may have several, and whether no other is.
+
+        While a newer one waits, or an older one may still run, all of the pillar's are. One that is not there stays
+        then, too: somebody may still use it.
+        """
+        is_over = self.newest or not self.is_open
+        return (self.current,) if is_over else self.values, is_over
+
     def login(self):
         """The number, 1 or 2, of the login that goes with the value in use: a new password goes to the other one."""
         used = self.noted.get("login", 1)

@@ -8,6 +8,9 @@ import rollout_plan
 import rotation
 import waves
 
+# Of these the ledger notes which of the two logins goes with the value.
+TWO_LOGINS = "passwords:database:"
+
 
 def plan(app, release):
     """
@@ -20,8 +23,7 @@ def plan(app, release):
     """
     due = {path: several for path, several in app.values.items() if several.is_due}
     is_open = any(several.is_open for several in app.values.values())
-    password, deploy_key = app_spec.password_key(app.name), app_spec.secret_key(app.name, app_spec.DEPLOY_KEY)
-    two_logins = app.database and password in app.values and app.values[password].is_open
+    served = _served(app)
     return {
         "problems": [],
         "apps": [app.name],
@@ -29,15 +31,29 @@ def plan(app, release):
         "summary": "\n".join(words(app) or [f"{app.name}: no secret has a newer value than the one in use"]),
         "release": release,
         "hosts": list(app.hosts),
-        "trying": list(app.hosts) if deploy_key in due else [],
-        "databases": [app.database.host] if two_logins else [],
+        "trying": list(app.hosts) if app_spec.secret_key(app.name, app_spec.DEPLOY_KEY) in due else [],
+        "databases": served["database"],
+        "caches": served["cache"],
+        "others": [*served["database"], *served["cache"]],
         "pillar": {"only": app.name},
         "newest": {"only": app.name, "newest": app.name},
         # Files of the app's own may have secrets in them, and are made where a release is staged.
         "sls": "app.stage,app.activate" if app.files else "app.activate",
-        "overlap": {password: _noted(due[password].current, due[password], False)} if password in due else {},
+        "overlap": {
+            path: _noted(several.current, several, False) for path, several in due.items() if _is_password(path)
+        },
         "rotates": {path: _noted(several.values[0], several, True) for path, several in due.items()},
         **_waves(app),
+    }
+
+
+def _served(app):
+    """The host, in a list, that takes part for the password of the app's database, and the one for its cache."""
+    services = {"database": (app.database, app_spec.password_key(app.name))}
+    services["cache"] = (app.cache, app_spec.cache_key(app.name))
+    return {
+        kind: [service.host] if service and path in app.values and app.values[path].is_open else []
+        for kind, (service, path) in services.items()
     }
 
 
@@ -55,6 +71,8 @@ def words(app):
 def _words(app, several):
     if several.path == app_spec.password_key(app.name):
         return _words_of_password(app, several)
+    if several.path == app_spec.cache_key(app.name):
+        return _words_of_cache(several)
     is_key = several.path == app_spec.secret_key(app.name, app_spec.DEPLOY_KEY)
     if several.is_due and is_key:
         return "the newest value comes into use if the git server takes it"
@@ -80,10 +98,23 @@ def _words_of_password(app, several):
     return f"{now} is in use, and {other} is shut out: take the other values out of the pillar"
 
 
+def _words_of_cache(several):
+    if several.is_due:
+        return "the newest value comes into use; then no other is accepted"
+    if several.is_open:
+        return "the newest value is in use; from now on no other is accepted"
+    return "the newest value is in use, and no other is accepted: take them out of the pillar"
+
+
+def _is_password(path):
+    """Whether another host has to accept a secret before it is used, and to refuse it at the end."""
+    return path.startswith("passwords:")
+
+
 def _noted(value, several, is_new):
     """What the ledger is to note of a secret, but for the time."""
     used = several.login()
-    login = {"login": rotation.other(used) if is_new else used} if several.path.startswith("passwords:") else {}
+    login = {"login": rotation.other(used) if is_new else used} if several.path.startswith(TWO_LOGINS) else {}
     return {"value": rotation.fingerprint(several.path, value), **login, "overlap": True}
 
 
@@ -91,7 +122,7 @@ def _waves(app):
     spec = app_spec.plain(app)
     rollout = spec["rollout"]
     groups = waves.waves(spec["hosts"], rollout["canary"], rollout["wave"])
-    accept, accepted = rollout_plan.wave_steps(groups, rollout["between"], "database", "accept", "wait-accept")
+    accept, accepted = rollout_plan.wave_steps(groups, rollout["between"], "cache", "accept", "wait-accept")
     use, used = rollout_plan.wave_steps(groups, rollout["between"], "accepted", "use", "wait-use")
     seconds = rollout_plan.lock_seconds(spec, 2 * len(groups), rollout["between"])
     return {"accept": accept, "accepted": accepted, "use": use, "used": used, "lock_seconds": seconds}

@@ -1,5 +1,6 @@
 """
-How many processes and threads an app gets on a host: from its cores, its memory and the connections of its database.
+How many processes and threads an app gets on a host: from its cores, its memory and the connections of its database;
+and how much memory a cache gets.
 
 Two slots run at once while a release is activated and while the one before is kept warm, so every limit is halved.
 """
@@ -22,6 +23,13 @@ PROCESS = 128
 # MiB, our measurement). A database takes a quarter to 40 % and wants the page cache besides: PostgreSQL's
 # documentation, "Resource Consumption", shared_buffers.
 ALONE, SHARED = 3 / 4, 1 / 2
+
+# The part of a host's memory for a cache that is not alone: what processes (a half) and a database (a quarter to 40 %)
+# leave. Alone it has what processes would have: Amazon ElastiCache keeps a quarter of a host back, too, for what Redis
+# needs besides the values ("Managing reserved memory", reserved-memory-percent).
+CACHE = 1 / 8
+# MiB: what memcached takes by default (option -m).
+LEAST_CACHE = 64
 
 # PostgreSQL keeps 3 for its superuser (superuser_reserved_connections; documentation, "Connections and
 # Authentication"); 7 are for who else comes: migrate and its lock, a backup, monitoring, an operator or two, one spare.
@@ -66,6 +74,18 @@ def size(model, cpus, memory, apps, shares_host, connections, workers=None, thre
     if model == "loop":
         return workers, 1
     return workers, THREADS if connections is None else max(min(THREADS, connections // workers), 1)
+
+
+def cache(memory, shares_host):
+    """
+    Return how many MiB a cache may fill.
+
+    :param memory: the grain mem_total, in MiB; what is no number is not known
+    :param shares_host: whether the host has other roles, such as the database
+    """
+    if not isinstance(memory, (int, float)):
+        return LEAST_CACHE
+    return max(int(memory * (CACHE if shares_host else ALONE)), LEAST_CACHE)
 
 
 def connections(max_connections, clients):

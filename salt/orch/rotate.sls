@@ -2,8 +2,8 @@
 #
 #   salt-run state.orchestrate orch.rotate pillar='{"app": "shop"}'
 #
-# First every host accepts the new ones, then every host uses them, then the old database password is taken away. Each
-# step requires the one before; `finish` runs in any case, and brings the hosts back if a step failed.
+# First every host accepts the new ones, then every host uses them, then the old passwords are taken away. Each step
+# requires the one before; `finish` runs in any case, and brings the hosts back if a step failed.
 {% with plan = salt['saltutil.runner']('rotation.steps', arg=[salt['pillar.get']('app')]) %}
 plan:
   rollout.planned:
@@ -23,7 +23,7 @@ preflight:
   preflight.ready:
     - app: {{ app }}
     - hosts: {{ plan.hosts | json }}
-    - others: {{ plan.databases | json }}
+    - others: {{ plan.others | json }}
     - release: {{ plan.release | json }}
     - require:
       - rollout: lock
@@ -43,6 +43,15 @@ database:
     - pillar: {{ plan.pillar | json }}
     - require:
       - rotation: try-key
+
+cache:
+  rollout.applied:
+    - app: {{ app }}
+    - hosts: {{ plan.caches | json }}
+    - sls: cache
+    - pillar: {{ plan.pillar | json }}
+    - require:
+      - rollout: database
 {% for wave in plan.accept %}{% for pause in wave.pauses %}
 {{ pause.id }}:
   rollout.waited:
@@ -110,11 +119,20 @@ close:
     - require:
       - rollout: retire
 
+close-cache:
+  rollout.applied:
+    - app: {{ app }}
+    - hosts: {{ plan.caches | json }}
+    - sls: cache
+    - pillar: {{ plan.newest | json }}
+    - require:
+      - rollout: close
+
 ended:
   rotation.ended:
     - app: {{ app }}
     - require:
-      - rollout: close
+      - rollout: close-cache
 {% endfor %}
 finish:
   rollout.finished:
