@@ -5,7 +5,8 @@
 "applied": [...]}}``; a step that is held makes a file ``held``, and goes on once there is a file ``go``;
 ``log.jsonl`` is what the orchestration did, one line a step; ``shop.json`` has the slots of the app of that name,
 ``shop-secrets.json`` the secrets that each was started with and those that are in the file now, ``roles.json`` the
-passwords of the database's roles; ``secrets.jsonl`` is how the last two changed.
+passwords of the database's roles, and as ``cache`` the list of those that the cache takes; ``secrets.jsonl`` is how the
+last two changed.
 ``databases.json`` has the databases, ``closed.json`` why visitors are kept out.
 """
 

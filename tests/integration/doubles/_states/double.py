@@ -46,9 +46,24 @@ def logins(name, app, step):
     changes = {role: "changed" for role, password in passwords.items() if there.get(role) != password}
     if __opts__["test"]:
         return {"name": name, "result": None if changes else True, "changes": changes, "comment": ""}
+    return _change(name, step, changes, passwords)
+
+
+def words(name, app, step):
+    """The passwords that the cache takes are as the pillar says; they lie beside the roles."""
+    passwords, alone = app_spec.cache_passwords(app_spec.load(__pillar__, __grains__).app(app))
+    wanted, there = [password.reveal() for password in passwords], __salt__["doubles.roles"]().get("cache", [])
+    now = [*wanted, *(word for word in there if word not in wanted and not alone)]
+    changes = {"cache": "changed"} if set(now) != set(there) else {}
+    if __opts__["test"]:
+        return {"name": name, "result": None if changes else True, "changes": changes, "comment": ""}
+    return _change(name, step, changes, {"cache": now})
+
+
+def _change(name, step, changes, roles):
     try:
         __salt__["doubles.act"](step)
     except CommandExecutionError as error:
         return {"name": name, "result": False, "changes": {}, "comment": str(error)}
-    __salt__["doubles.set_roles"](passwords)
+    __salt__["doubles.set_roles"](roles)
     return {"name": name, "result": True, "changes": changes, "comment": ""}
