@@ -16,7 +16,7 @@ PRIVATE_KEY = re.compile(rf"{MARK}( BLOCK)?-----(\s|\\n)+([\w-]+: .*(\s|\\n)+)*[
 WORKING, STAGED, COMMITTED = "", "staged", "committed"
 GREPPED = {WORKING: ["--untracked"], STAGED: ["--cached"], COMMITTED: ["HEAD"]}
 REVISIONS = {STAGED: ":", COMMITTED: "HEAD:"}
-OURS = ("secrets:", "passwords:database:")
+OURS = ("secrets:", *(f"passwords:{service}:" for service in sls.PASSWORDS.values()))
 SET = "set it with make secret"
 # Of keys of the operator's own, in pillar/secrets/role_<role>.sls say.
 ENCRYPT = "encrypt it: gpg --armor --trust-model always --recipient-file pillar/secrets/public.asc --encrypt"
@@ -113,8 +113,9 @@ def _messages(pillar, files):
 
 def _keys(pillar, files):
     """Whether every app has what it needs, and nothing is there that no app uses."""
-    apps, secrets, passwords = pillar.apps(), {}, {}
+    apps, secrets, passwords, fakes = pillar.apps(), {}, {}, []
     for name, text in files.items():
+        fakes += [f"{name}: {key}" for key in _clear(pillar, name, text)[1]]
         for app, key in sls.keys(text, name):
             file, path = sls.place(app, key)
             where = f"{name}: {':'.join(path)}"
@@ -123,21 +124,28 @@ def _keys(pillar, files):
                 continue
             if f"secrets/{file}" != name:
                 yield f"{where}: hosts get secrets by the file: this belongs into secrets/{file}"
-            given = passwords if key == sls.PASSWORD else secrets
+            given = passwords if key in sls.PASSWORDS else secrets
             given.setdefault(app, {})[key] = where
     for app in pillar.fleet(secrets, passwords).apps:
-        yield from _of_app(app, secrets.get(app.name, {}), passwords.get(app.name, {}))
+        yield from _missing(app, secrets.get(app.name, {}), passwords.get(app.name, {}))
+        yield from _unused(app, secrets.get(app.name, {}), passwords.get(app.name, {}), fakes)
 
 
-def _of_app(app, secrets, passwords):
+def _missing(app, secrets, passwords):
     missing = {"SECRET_KEY": not any(key.endswith("SECRET_KEY") for key in secrets)}
-    missing[sls.PASSWORD] = app.database and not passwords
+    missing |= {key: getattr(app, what) and key not in passwords for key, what in sls.PASSWORDS.items()}
     for key in (key for key in missing if missing[key]):
         file, path = sls.place(app.name, key)
         how = f"make secret APP={app.name} KEY={key} GENERATE=50"
         yield f"secrets/{file}: {':'.join(path)}: missing: set it, or have one made: {how}"
-    if passwords and not app.database:
-        yield f"{passwords[sls.PASSWORD]}: apps:{app.name}:database is none: remove it"
+
+
+def _unused(app, secrets, passwords, fakes):
+    """The shop of this repository has a password for its cache, fake, also where the inventory has no cache."""
+    if "database_password" in passwords and not app.database:
+        yield f"{passwords['database_password']}: apps:{app.name}:database is none: remove it"
+    if "cache_password" in passwords and not app.cache and passwords["cache_password"] not in fakes:
+        yield f"{passwords['cache_password']}: {app.name} has no cache: remove it, or give a host the role cache"
     if "deploy_key" in secrets and app.source.kind != "git":
         yield f"{secrets['deploy_key']}: apps:{app.name}:source is no git: remove it"
 

@@ -21,7 +21,7 @@ import app_spec_checks  # noqa: E402
 import app_spec_keys  # noqa: E402
 
 # Keys of the secrets file that are not asked for.
-OWN = ("ALLOWED_HOSTS", "DATABASE_URL")
+OWN = ("ALLOWED_HOSTS", "CACHE_URL", "DATABASE_URL")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,9 +76,13 @@ class Pillar:
 
     def fleet(self, secrets, passwords):
         """The whole pillar completed, with secrets that have names only, ``{app: names}``; ``SpecError``."""
-        given = {app: dict.fromkeys(names, "x") for app, names in secrets.items()}
-        pillar = {"hosts": self._data("hosts.yaml"), "apps": self.apps(), "secrets": given}
-        return app_spec.load({**pillar, "passwords": {"database": dict.fromkeys(passwords, "x")}})
+        pillar = {"hosts": self._data("hosts.yaml"), "apps": self.apps()}
+        pillar["secrets"] = {app: dict.fromkeys(names, "x") for app, names in secrets.items()}
+        pillar["passwords"] = {
+            service: {app: "x" for app, names in passwords.items() if key in names}
+            for key, service in sls.PASSWORDS.items()
+        }
+        return app_spec.load(pillar)
 
     def _data(self, path):
         file = next((folder / path for folder in (self.folder, TREE / "pillar") if (folder / path).exists()), None)
@@ -96,7 +100,7 @@ def check_key(key):
 
 def check_value(key, value):
     """The value of a secret; ``Refused`` for one that the pillar cannot have, which is not shown."""
-    kind = app_spec_keys.PASSWORD if key == sls.PASSWORD else app_spec_keys.SECRET
+    kind = app_spec_keys.PASSWORD if key in sls.PASSWORDS else app_spec_keys.SECRET
     if value.startswith(gpg.MESSAGE):
         raise Refused(f"KEY={key}: the value is encrypted already: give it in clear")
     if not kind.fits(value):

@@ -18,7 +18,8 @@ HEAD = f"""\
 JINJA = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 # What a function of the master gives, such as sdb.get, and what stands for it in the data.
 FETCHED, FILL = re.compile(r"\{\{-?\s*salt\["), "\ue000"
-PASSWORD = "database_password"
+# The keys of passwords that two hosts need, and what each is for.
+PASSWORDS = {"database_password": "database", "cache_password": "cache"}
 
 
 class _Loader(yaml.SafeLoader):
@@ -33,8 +34,8 @@ class _Loader(yaml.SafeLoader):
 
 def place(app, key):
     """Where a secret belongs: the name of its file, and its path in the pillar."""
-    if key == PASSWORD:
-        return f"{app}_database.sls", ("passwords", "database", app)
+    if key in PASSWORDS:
+        return f"{app}_{PASSWORDS[key]}.sls", ("passwords", PASSWORDS[key], app)
     return f"{app}.sls", ("secrets", app, key)
 
 
@@ -77,10 +78,11 @@ def messages(text, name):
 
 
 def keys(text, name):
-    """``(app, key)`` of the secrets in a file, which may be ``PASSWORD``; other keys of a pillar are left alone."""
+    """``(app, key)`` of the secrets in a file, some of them of ``PASSWORDS``; other keys of a pillar are left alone."""
     paths = [path for path, _ in leaves(parsed(text, name)) if len(path) > 2]
     secrets = [(app, key) for top, app, key, *_ in paths if top == "secrets"]
-    return secrets + [(app, PASSWORD) for *top, app in paths if top == ["passwords", "database"]]
+    names = {("passwords", service): key for key, service in PASSWORDS.items()}
+    return secrets + [(app, names[tuple(top)]) for *top, app in paths if tuple(top) in names]
 
 
 def value(text, path, name):

@@ -190,7 +190,7 @@ def _make_room(lab):
     """Let the database take more: an ASGI server holds as many connections as requests are at work, in both slots."""
     hosts = lab.folder / "pillar/hosts.yaml"
     text = hosts.read_text(encoding="utf-8")
-    hosts.write_text(text.replace("roles: [database]}", "roles: [database], max_connections: 300}"), encoding="utf-8")
+    hosts.write_text(text.replace("roles: [database, ", "max_connections: 300, roles: [database, "), encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

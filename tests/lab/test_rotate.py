@@ -15,9 +15,12 @@ THANKS = "Thank you for your review."
 NEW = {
     "SECRET_KEY": "another-fake-for-local-testing-zyxwvutsrqponmlkjihgfedcba9876543210",
     "password": "another-fake-word",
+    "cache": "another-fake-word-for-the-cache",
 }
 # Answers whether PostgreSQL lets one in who connects with the URL that comes by stdin.
 LOG_IN = "import sys, psycopg; print(psycopg.connect(sys.stdin.read()).execute('SELECT session_user').fetchone()[0])"
+# The same of Redis.
+ASK_CACHE = "import sys, redis; print(redis.Redis.from_url(sys.stdin.read()).execute_command('ACL WHOAMI').decode())"
 
 
 class Visitor(threading.Thread):
@@ -61,9 +64,10 @@ class Visitor(threading.Thread):
 
 @pytest.fixture
 def two_of_each(serving_v1):
-    """The pillar with a new key and password before the old ones; then only with those that came into use."""
+    """The pillar with a new key and new passwords before the old ones; then only with those that came into use."""
     folder = serving_v1.lab.folder / "pillar/secrets"
-    files = {folder / "shop.sls": r"(SECRET_KEY: )(\S+)", folder / "shop_database.sls": r"(shop: )(\S+)$"}
+    files = {folder / "shop.sls": r"(SECRET_KEY: )(\S+)"}
+    files |= {folder / f"shop_{service}.sls": r"(shop: )(\S+)$" for service in ("database", "cache")}
     new = dict(zip(files, NEW.values(), strict=True))
     before = {file: file.read_text(encoding="utf-8") for file in files}
     for file, secret in files.items():
@@ -88,14 +92,29 @@ def followed(site, command):
     return done
 
 
-def log_in(site, url):
+def log_in(site, url, how=LOG_IN):
     python = "/srv/shop/current/.venv/bin/python"
-    return site.lab.run("web1", [python, "-c", LOG_IN], input=url, check=False)
+    return site.lab.run("web1", [python, "-c", how], input=url, check=False)
 
 
-def test_a_key_and_a_password_are_rotated_in_one_go_and_nobody_notices(two_of_each):
+def without_cache(site):
+    """The lines of the app's logs that say that it did without its cache: no request fails for that."""
+    script = "grep -h 'The cache does not answer' /var/log/shop/*"
+    return [
+        line for host in APP_HOSTS for line in site.lab.run(host, ["sh", "-c", script], check=False).stdout.splitlines()
+    ]
+
+
+def cached(site):
+    """The names of the values in Redis, for one who is root there."""
+    password = "$(cat /etc/slipway/redis-password)"
+    script = f'(echo "AUTH slipway {password}"; echo "KEYS *") | redis-cli -s /run/redis/redis-server.sock'
+    return site.lab.run("db1", ["sh", "-c", script]).stdout.splitlines()[1:]
+
+
+def test_a_key_and_two_passwords_are_rotated_in_one_go_and_nobody_notices(two_of_each):
     site, visitor = two_of_each, Visitor()
-    old = secrets(site)
+    old, before = secrets(site), without_cache(site)
     visitor.start()
     look, rotate, look_again = commands("docs/rotate.md")
     assert followed(site, look).returncode == 0
@@ -106,12 +125,17 @@ def test_a_key_and_a_password_are_rotated_in_one_go_and_nobody_notices(two_of_ea
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert (users["failed"], visitor.ignored) == (0, []), users["failures"]
     assert visitor.thanked > 20
+    assert without_cache(site) == before
 
     now = secrets(site)
     assert (now["SECRET_KEY"], now["SECRET_KEY_FALLBACKS"]) == (NEW["SECRET_KEY"], [old["SECRET_KEY"]])
     assert log_in(site, now["DATABASE_URL"]).stdout == "shop-2\n"
     refused = log_in(site, old["DATABASE_URL"])
     assert "password authentication failed" in refused.stderr
+    assert log_in(site, now["CACHE_URL"], ASK_CACHE).stdout == "shop\n"
+    assert "invalid username-password pair" in log_in(site, old["CACHE_URL"], ASK_CACHE).stderr
+    Visitor._ask("GET", "/")
+    assert f"shop:1:products-{site.commit('v1')}" in cached(site)
     assert [value for value in (*NEW.values(), old["SECRET_KEY"]) if value in done.stdout + done.stderr] == []
 
     assert followed(site, look_again).returncode == 0

@@ -107,7 +107,7 @@ def test_no_secret_is_told_when_the_database_refuses_the_password_nor_on_the_err
     site.lab.run("db1", ["runuser", "-u", "postgres", "--", "psql", "-v", "ON_ERROR_STOP=1"], input=OTHER_PASSWORD)
     try:
         page = subprocess.run(
-            ["curl", "-sS", "--max-time", "10", "-i", "-H", f"Host: {SITE}", f"http://{BALANCER}/"],
+            ["curl", "-sS", "--max-time", "10", "-i", "-H", f"Host: {SITE}", f"http://{BALANCER}/products/assam/"],
             capture_output=True,
             text=True,
         ).stdout

@@ -32,6 +32,24 @@ def database(url):
         raise ImproperlyConfigured("DATABASE_URL is no URL: percent-encode the user and the password") from None
 
 
+def cache(url):
+    """Return Django's settings for rediss://user:password@host:6379/0; without a URL each process has a cache alone."""
+    if not url:
+        return {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+    try:
+        user = unquote(urlsplit(url).username or "")
+    except ValueError:
+        raise ImproperlyConfigured("CACHE_URL is no URL: percent-encode the user and the password") from None
+    return {
+        "BACKEND": "core.caches.OptionalRedisCache",
+        "LOCATION": url,
+        # Redis lets a user have keys that begin with its name, and no other.
+        "KEY_PREFIX": user,
+        # A page waits no longer than this for what it can do without.
+        "OPTIONS": {"socket_connect_timeout": 0.5, "socket_timeout": 0.5},
+    }
+
+
 def release_id(folder):
     """Return what the deployment wrote into the file .release of this copy of the code, "development" without one."""
     try:

@@ -6,7 +6,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError
 from django.test import SimpleTestCase, TestCase, override_settings
 
-from core.config import database, release_id
+from core.caches import OptionalRedisCache
+from core.config import cache, database, release_id
 from core.readers import READERS, read_secrets
 
 # The same values as each format has them; only some know numbers, true, lists and mappings.
@@ -113,6 +114,31 @@ class DatabaseTest(SimpleTestCase):
         with self.assertRaisesMessage(ImproperlyConfigured, "percent-encode") as caught:
             database("postgresql://shop:hunter2/x@db1/shop")
         self.assertNotIn("hunter2", str(caught.exception))
+
+
+class CacheTest(SimpleTestCase):
+    def test_the_user_is_what_every_key_begins_with(self):
+        settings = cache("rediss://shop:p%40ss@db1:6379/0?ssl_cert_reqs=none")
+        self.assertEqual((settings["KEY_PREFIX"], settings["BACKEND"]), ("shop", "core.caches.OptionalRedisCache"))
+
+    def test_without_a_url_it_is_in_the_memory_of_the_process(self):
+        self.assertEqual(cache(None), {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"})
+
+    def test_a_password_that_is_not_encoded_is_refused_and_not_shown(self):
+        with self.assertRaisesMessage(ImproperlyConfigured, "percent-encode") as caught:
+            cache("rediss://shop:hunter2[@db1/0")
+        self.assertNotIn("hunter2", str(caught.exception))
+
+    def test_a_redis_that_does_not_answer_is_asked_once_and_then_left_alone_for_a_while(self):
+        self.addCleanup(setattr, OptionalRedisCache, "asked_again_at", 0)
+        # Nobody listens on port 1.
+        settings = cache("rediss://shop:hunter2@127.0.0.1:1/0?ssl_cert_reqs=none")
+        one = OptionalRedisCache(settings["LOCATION"], {"OPTIONS": settings["OPTIONS"]})
+        with self.assertLogs("core.caches", "ERROR") as logs:
+            self.assertEqual(one.get_or_set("a", lambda: "computed"), "computed")
+        self.assertEqual((one.get("a"), one.add("a", 1), one.set("a", 1), one.delete("a")), (None, False, None, False))
+        self.assertEqual(len(logs.output), 1)
+        self.assertNotIn("hunter2", logs.output[0])
 
 
 class ReleaseTest(SimpleTestCase):

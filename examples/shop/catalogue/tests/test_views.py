@@ -1,3 +1,4 @@
+from django.core.cache import cache
 from django.test import Client, TestCase, override_settings
 
 from catalogue.models import Order, Product, Review
@@ -6,15 +7,24 @@ REVIEW = {"author": "Ada", "rating": 4, "text": "Good in the morning."}
 
 
 class PagesTest(TestCase):
+    def setUp(self):
+        cache.clear()
+
     @override_settings(RELEASE="1a2b3c4d5e6f")
     def test_the_list_names_products_and_release(self):
         response = self.client.get("/")
         self.assertContains(response, "Darjeeling")
         self.assertContains(response, "Release 1a2b3c4d5e6f")
 
-    def test_the_list_is_one_query(self):
-        with self.assertNumQueries(1):
-            self.client.get("/")
+    def test_the_list_is_one_query_and_then_none_for_some_seconds(self):
+        for queries in (1, 0):
+            with self.assertNumQueries(queries):
+                self.assertContains(self.client.get("/"), "Darjeeling")
+
+    def test_another_release_has_a_list_of_its_own(self):
+        for release in ("1a2b3c4d5e6f", "6f5e4d3c2b1a"):
+            with override_settings(RELEASE=release), self.assertNumQueries(1):
+                self.client.get("/")
 
     def test_an_unknown_product_is_not_found(self):
         self.assertEqual(self.client.get("/products/coffee/").status_code, 404)
