@@ -19,7 +19,8 @@ import redis_acl
 import redis_client
 
 SOCKET = "/run/redis/redis-server.sock"
-USERS = "/etc/redis/users.acl"
+# Beside what Redis itself would keep: it writes the file, by ACL SAVE.
+USERS = "/var/lib/redis/users.acl"
 
 # Who we are; no app can have this name.
 ADMINISTRATOR = "slipway"

@@ -17,6 +17,12 @@ redis-unit:
     - require:
       - pkg: redis-packages
 
+redis-unit-read:
+  module.wait:
+    - name: service.systemctl_reload
+    - watch:
+      - file: redis-unit
+
 redis-settings:
   file.managed:
     - name: /etc/redis/slipway.conf
@@ -39,6 +45,8 @@ redis-administrator:
 redis-service:
   service.running:
     - name: redis-server
+    - require:
+      - module: redis-unit-read
     - watch:
       - file: redis-unit
       - file: redis-settings

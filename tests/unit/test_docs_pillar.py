@@ -24,6 +24,7 @@ SECTIONS = {
     "apps:&lt;app&gt;:tls": app_spec_keys.TLS,
     "apps:&lt;app&gt;:maintenance": app_spec_keys.MAINTENANCE,
     "apps:&lt;app&gt;:database": app_spec_keys.DATABASE,
+    "apps:&lt;app&gt;:cache": app_spec_keys.CACHE,
     "apps:&lt;app&gt;:secrets": app_spec_keys.SECRETS_FILE,
     "apps:&lt;app&gt;:files:&lt;path&gt;": app_spec_keys.FILE,
     "passwords": app_spec_keys.PASSWORDS,
