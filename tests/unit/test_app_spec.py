@@ -297,6 +297,7 @@ def test_the_secrets_file_gets_what_the_app_needs():
         "PRICE_NOTE": 'net, 5 % off; "today" only',
         "ALLOWED_HOSTS": ["shop.example.com", "www.shop.example.com"],
         "DATABASE_URL": "postgresql://clerk:fa%2Fke%40%25%3A%20%22word%22@10.0.0.21:5432/store",
+        "CACHE_URL": "rediss://shop:fake@10.0.0.21:6379/0?ssl_cert_reqs=none",
         "SECRET_KEY": "fake",
     }
 
@@ -348,19 +349,20 @@ def test_an_app_with_a_database_of_its_own_may_bring_the_url():
     assert values["DATABASE_URL"] == "sqlite:////srv/pages/media/pages.sqlite3"
 
 
-def test_a_host_is_given_the_files_of_its_roles_its_apps_and_their_databases_and_of_those_it_serves():
+def test_a_host_is_given_the_files_of_its_roles_its_apps_and_their_services_and_of_those_it_serves():
     files = app_spec.secret_files(app_spec.load(inventory("many")))
-    shop, log = ("secrets.shop", "secrets.shop_database"), ("secrets.web-log", "secrets.web-log_database")
+    shop, log = ([f"secrets.{app}{of}" for of in ("", "_database", "_cache")] for app in ("shop", "web-log"))
     assert files == {
         "lb1": ["secrets.role_balancer"],
         "lb2": ["secrets.role_balancer"],
-        "web1": ["secrets.role_app", shop[0], log[0], shop[1], log[1]],
+        "web1": ["secrets.role_app", shop[0], log[0], shop[1], log[1], shop[2], log[2]],
         "web2": ["secrets.role_app", *shop],
         "web3.example.com": ["secrets.role_app", *shop],
-        # `pages` has no database.
-        "web4": ["secrets.role_app", log[0], "secrets.pages", log[1]],
-        "db1": ["secrets.role_database", shop[1]],
+        # `pages` has neither database nor cache.
+        "web4": ["secrets.role_app", log[0], "secrets.pages", log[1], log[2]],
+        "db1": ["secrets.role_database", "secrets.role_cache", shop[1], shop[2]],
         "db2": ["secrets.role_database", log[1]],
+        "cache1": ["secrets.role_cache", log[2]],
     }
 
 
@@ -368,6 +370,48 @@ def test_the_files_of_a_server_with_every_role_are_named_once():
     files = app_spec.secret_files(app_spec.load(inventory("one")))["server1"]
     assert sorted(files) == sorted(set(files))
     assert {"secrets.shop", "secrets.shop_database"} <= set(files)
+
+
+def with_cache(**keys):
+    pillar = minimal(**keys)
+    pillar["hosts"]["db1"]["roles"] = ["database", "cache"]
+    pillar["passwords"]["cache"] = {"shop": "p@ss"}
+    return pillar
+
+
+def test_an_app_has_a_cache_where_a_host_has_the_role():
+    app = app_spec.load(with_cache()).apps[0]
+    assert app.cache == app_spec.Cache("shop", "db1", "10.0.0.21", 6379, "shop", "shop:")
+    url = "rediss://shop:p%40ss@10.0.0.21:6379/0?ssl_cert_reqs=none"
+    assert app_spec.secret_values(app)["CACHE_URL"] == url
+    plain = app_spec.plain(app)
+    assert plain["caches"] == [plain["cache"]]
+
+
+@pytest.mark.parametrize("pillar", [minimal(), with_cache(cache="none")])
+def test_an_app_has_none_where_no_host_has_the_role_or_it_wants_none(pillar):
+    app = app_spec.load(pillar).apps[0]
+    assert (app.cache, app.cache_password, app_spec.plain(app)["caches"]) == (None, None, [])
+    assert "CACHE_URL" not in app_spec.secret_values(app)
+
+
+def test_without_a_cache_of_ours_an_app_has_a_url_of_its_own():
+    pillar = {**minimal(), "secrets": {"shop": {"CACHE_URL": "redis://elsewhere"}}}
+    assert app_spec.secret_values(app_spec.load(pillar).apps[0])["CACHE_URL"] == "redis://elsewhere"
+
+
+def test_a_password_for_a_cache_that_no_host_serves_is_no_mistake_and_no_host_gets_it():
+    pillar = minimal()
+    pillar["passwords"]["cache"] = {"shop": "x"}
+    fleet = app_spec.load(pillar, {"id": "web1"})
+    assert "secrets.shop_cache" not in str(app_spec.secret_files(fleet))
+    assert "passwords:cache:shop" not in fleet.apps[0].values
+
+
+def test_the_password_of_a_cache_goes_to_the_hosts_of_the_app_and_of_the_cache():
+    files = app_spec.secret_files(app_spec.load(inventory("many")))
+    getting = [host for host, names in files.items() if "secrets.web-log_cache" in names]
+    assert getting == ["web1", "web4", "cache1"]
 
 
 def test_a_missing_password_is_told_when_it_is_asked_for():

@@ -68,8 +68,12 @@ WRONG = [
     ({"hosts:web1:address": "0.0.0.0"}, "hosts:web1:address: '0.0.0.0' is no IP address"),
     ({"hosts:web1:address": "web1.example.com"}, "hosts:web1:address: 'web1.example.com' is no IP address"),
     ({"hosts:web1:address": "10.0.0.12"}, "hosts:web2:address: 10.0.0.12 is the address of web1 too"),
-    ({"hosts:web1:roles": ["ap"]}, "hosts:web1:roles: 'ap' is not one of app, database, balancer: did you mean 'app'?"),
-    ({"hosts:web1:roles": ["cache"]}, "hosts:web1:roles: 'cache' is not one of app, database, balancer: the roles of"),
+    ({"hosts:web1:roles": ["ap"]}, "hosts:web1:roles: 'ap' is not one of app, database, cache, balancer: did you"),
+    (
+        {"hosts:web1:roles": ["queue"]},
+        "hosts:web1:roles: 'queue' is not one of app, database, cache, balancer: the roles",
+    ),
+    ({"hosts:db1:cache_memory": 512}, "hosts:db1:cache_memory: 512 is no size in k, m or g: write it as 512m"),
     ({"hosts:web1:roles": "app"}, "hosts:web1:roles: 'app' is no list of:"),
     ({"hosts:web1:roles": []}, "hosts:web1:roles: the list is empty"),
     ({"hosts:web1:roles": ["app", "app"]}, "hosts:web1:roles: 'app' is there twice"),
@@ -194,6 +198,10 @@ WRONG = [
         "apps:shop:config:SECRET_KEY: is in secrets:shop too: keep one of them",
     ),
     ({"apps:shop:config": {"ALLOWED_HOSTS": []}}, "apps:shop:config:ALLOWED_HOSTS: is made from domains: leave it out"),
+    (
+        {"hosts:db1:roles": ["database", "cache"], "passwords:cache": {"shop": "x"}, "secrets:shop:CACHE_URL": "x"},
+        "secrets:shop:CACHE_URL: is made from cache and passwords:cache: leave it out",
+    ),
     ({"secrets:shop:DATABASE_URL": "x"}, "secrets:shop:DATABASE_URL: is made from database and passwords:database"),
     ({"apps:shop:config": {"A": {1, 2}}}, "apps:shop:config:A: {1, 2} is no JSON value"),
     (
@@ -252,6 +260,22 @@ WRONG = [
     ({"apps:shop:variables": {"A-B": "x"}}, "apps:shop:variables:A-B: 'A-B' is no name of a variable"),
     ({"secrets:shpo": {"A": "x"}}, "secrets:shpo: there is no such app: did you mean 'shop'?"),
     ({"passwords:database:shpo": "x"}, "passwords:database:shpo: there is no such app: did you mean 'shop'?"),
+    ({"passwords:cache": {"shpo": "x"}}, "passwords:cache:shpo: there is no such app: did you mean 'shop'?"),
+    (
+        {"apps:shop:cache": {}},
+        "apps:shop:cache: no host has the role cache: add it to a host in hosts, or set apps:shop",
+    ),
+    ({"apps:shop:cache": {"host": "db1"}}, "apps:shop:cache: no host has the role cache: add it to a host in hosts"),
+    (
+        {"hosts:db1:roles": ["database", "cache"], "hosts:web1:roles": ["app", "cache"]},
+        "apps:shop:cache:host: missing, and web1, db1 have the role cache: choose one of them",
+    ),
+    (
+        {"hosts:db1:roles": ["database", "cache"], "apps:shop:cache": {"host": "web1"}},
+        "apps:shop:cache:host: web1 has not the role cache: add it to hosts:web1:roles or take another host",
+    ),
+    ({"apps:shop:cache": "redis"}, "apps:shop:cache: 'redis' is no mapping or `none`"),
+    ({"apps:redis": OTHER}, "apps:redis: 'redis' is no name of an app"),
     ({"passwords:databse": {}}, "passwords:databse: unknown key: did you mean 'database'?"),
     ({"releases": {"shop": {"id": "v1"}}}, "releases:shop:id: 'v1' is no id of a release"),
 ]
@@ -423,6 +447,15 @@ def test_a_password_is_missed_only_where_it_is_needed(host, misses):
     told = mistakes({"passwords": {}}, id=host)
     assert bool(told) == misses
     assert all(line.startswith("passwords:database:shop: missing: write it into pillar/secrets/") for line in told)
+
+
+@pytest.mark.parametrize(("host", "misses"), [("web1", True), ("db1", True), ("lb1", False), (None, False)])
+def test_the_password_of_a_cache_is_missed_only_where_it_is_needed(host, misses):
+    told = mistakes({"hosts:db1:roles": ["database", "cache"]}, id=host)
+    missing = (
+        "passwords:cache:shop: missing: write it into pillar/secrets/shop_cache.sls (or set apps:shop:cache: none)"
+    )
+    assert told == [missing] * misses
 
 
 def test_a_password_is_not_missed_while_something_else_is_wrong_and_no_host_gets_any():

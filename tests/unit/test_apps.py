@@ -124,6 +124,20 @@ def test_a_site_of_an_app_that_runs_on_the_balancer_itself_is_not_balanced(apps)
     assert apps("server1", "one").sites() == []
 
 
+def test_caches_are_those_that_this_host_serves(apps):
+    assert apps("db1").caches() == [
+        {"app": "shop", "host": "db1", "address": "10.213.7.21", "port": 6379, "user": "shop", "prefix": "shop:"}
+    ]
+    assert apps("web1").caches() == apps("db2", "many").caches() == []
+    assert [cache["app"] for cache in apps("cache1", "many").caches()] == ["web-log"]
+
+
+@pytest.mark.parametrize(("host", "memory"), [("db1", 512), ("cache1", 3072), ("db2", None), ("web1", None)])
+def test_a_cache_server_is_where_the_role_is_and_fills_what_the_pillar_says_or_what_there_is(apps, host, memory):
+    found = apps(host, "many", mem_total=4096).cache_servers()
+    assert [server["memory"] for server in found] == ([memory] if memory else [])
+
+
 def test_one_server_serves_its_app_and_its_database(apps):
     module = apps("server1", "one")
     assert (len(module.specs()), len(module.databases())) == (1, 1)

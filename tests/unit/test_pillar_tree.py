@@ -12,7 +12,10 @@ import app_spec
 TREE = Path(__file__).parents[2]
 PILLAR = TREE / "pillar"
 SECRET_KEY = "0123456789abcdefghijklmnopqrstuvwxyz"
-PASSWORD = "fake-for-local-testing-only"
+PASSWORDS = {
+    "database": {"shop": "fake-for-local-testing-only"},
+    "cache": {"shop": "fake-for-local-testing-and-for-the-cache-only"},
+}
 
 
 @pytest.fixture(scope="module")
@@ -41,12 +44,12 @@ def test_the_pillar_of_a_host_has_no_mistake(pillar_of, id):
 def test_a_host_with_the_app_gets_its_secrets(pillar_of, id):
     pillar = pillar_of(id)
     assert SECRET_KEY in pillar["secrets"]["shop"]["SECRET_KEY"]
-    assert pillar["passwords"] == {"database": {"shop": PASSWORD}}
+    assert pillar["passwords"] == PASSWORDS
 
 
-def test_the_database_host_gets_the_password_and_no_secret_of_the_app(pillar_of):
+def test_the_host_of_database_and_cache_gets_the_passwords_and_no_secret_of_the_app(pillar_of):
     pillar = pillar_of("db1")
-    assert pillar["passwords"] == {"database": {"shop": PASSWORD}}
+    assert pillar["passwords"] == PASSWORDS
     assert "secrets" not in pillar
     assert SECRET_KEY not in repr(pillar)
 
@@ -74,4 +77,4 @@ def test_real_secrets_in_a_folder_that_stands_first_replace_the_fake_ones(pillar
     (tmp_path / "secrets" / "shop.sls").write_text("secrets: {shop: {SECRET_KEY: real}}\n")
     pillar = pillar_of("web1", folders=[str(tmp_path), str(PILLAR)])
     assert pillar["secrets"] == {"shop": {"SECRET_KEY": "real"}}
-    assert pillar["passwords"] == {"database": {"shop": PASSWORD}}
+    assert pillar["passwords"] == PASSWORDS

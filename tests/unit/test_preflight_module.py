@@ -12,7 +12,7 @@ SERVING = {"slot": "blue", "release": "old", "since": ""}
 
 @pytest.fixture
 def door():
-    """A database that listens."""
+    """A database, or a cache, that listens."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
@@ -22,6 +22,7 @@ def report(load, tmp_path, door):
     def make(
         app="shop",
         port=0,
+        cache_port=0,
         holder="nginx",
         installed=True,
         programs=lambda name: {},
@@ -31,7 +32,9 @@ def report(load, tmp_path, door):
         pillar=None,
     ):
         database = {"host": "db1", "address": "127.0.0.1", "port": port or door}
+        cache = {"host": "cache1", "address": "127.0.0.1", "port": cache_port or door}
         spec = {"name": "shop", "paths": {"home": str(tmp_path / "missing/shop")}, "databases": [database],
+                "caches": [cache],
                 "process_manager": manager, "slots": [{"program": "shop-blue"}], "web": {"front": "nginx"}}  # fmt: skip
         salt = {
             "apps.specs": lambda: [spec],

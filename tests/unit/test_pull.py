@@ -6,7 +6,7 @@ HOSTS = {
     "web1": {"address": "10.0.0.11", "roles": ["app"]},
     "db1": {"address": "10.0.0.21", "roles": ["database"]},
     "lb1": {"address": "10.0.0.10", "roles": ["balancer"]},
-    "all": {"address": "10.0.0.9", "roles": ["app", "database", "balancer"]},
+    "all": {"address": "10.0.0.9", "roles": ["app", "database", "cache", "balancer"]},
 }
 EVERY = {"every": "30m"}
 
@@ -52,7 +52,7 @@ def test_alone_a_host_sees_to_the_services_of_its_roles_and_to_no_app_or_databas
     assert alone(pull("web1", manager="systemd", front="apache")) == ["systemd", "apache"]
     assert alone(pull("db1")) == ["database.server"]
     assert alone(pull("lb1")) == ["nginx"]
-    assert alone(pull("all")) == ["supervisor", "nginx", "database.server"]
+    assert alone(pull("all")) == ["supervisor", "nginx", "database.server", "cache.server"]
 
 
 @pytest.mark.parametrize(("master", "doors"), [("salt", ["salt:4506"]), (["a", "b"], ["a:4506", "b:4506"])])

@@ -9,7 +9,7 @@ import app_spec
 import rotation
 from app_spec_classes import Secret
 
-KEY, PASSWORD = "secrets:shop:SECRET_KEY", "passwords:database:shop"
+KEY, PASSWORD, CACHE = "secrets:shop:SECRET_KEY", "passwords:database:shop", "passwords:cache:shop"
 OLD, NEW = "old-value", "new-value"
 
 
@@ -126,6 +126,33 @@ def test_the_two_logins_take_turns(values, entry, newest, login, logins):
     found = several(*values, path=PASSWORD, entry=entry, newest=newest)
     assert found.login() == login
     assert {number: secret and secret.reveal() for number, secret in found.logins().items()} == logins
+
+
+ACCEPTED = [
+    # No rotation: one value, and no other.
+    ((OLD,), {}, False, [OLD], True),
+    # A newer one waits, then all hosts accept it.
+    ((NEW, OLD), {}, False, [NEW, OLD], False),
+    ((NEW, OLD), {"overlap": True}, False, [NEW, OLD], False),
+    # They use it; the ledger says so, but slots with the old one may still run.
+    ((NEW, OLD), {"of": NEW, "overlap": True}, False, [NEW, OLD], False),
+    # The end.
+    ((NEW, OLD), {"of": NEW, "overlap": True}, True, [NEW], True),
+    ((NEW, OLD), {"of": NEW}, False, [NEW], True),
+    # The operator has thought better of it in the middle.
+    ((OLD,), {"overlap": True}, False, [OLD], False),
+    ((OLD,), {"overlap": True}, True, [OLD], True),
+    # One that was just replaced.
+    (("other",), {"of": NEW}, False, ["other"], True),
+]
+
+
+@pytest.mark.parametrize(("values", "entry", "newest", "accepted", "alone"), ACCEPTED)
+def test_a_login_with_several_passwords_takes_all_of_them_until_the_end(values, entry, newest, accepted, alone):
+    entry = dict(entry)
+    entry = noted(entry.pop("of", OLD), CACHE, **entry) if entry else {}
+    found, is_alone = several(*values, path=CACHE, entry=entry, newest=newest).accepted()
+    assert (shown(found), is_alone) == (accepted, alone)
 
 
 def test_the_file_has_the_key_in_use_and_the_other_one_in_fallbacks():

@@ -9,6 +9,7 @@ import rotation
 from app_spec_classes import Secret
 
 KEY, PASSWORD, DEPLOY_KEY = "secrets:shop:SECRET_KEY", "passwords:database:shop", "secrets:shop:deploy_key"
+CACHE = "passwords:cache:shop"
 V1 = {"id": "1a2b3c4d5e6f", "commit": "1a2b3c4d5e6f" + "0" * 28, "revision": "v1"}
 SINCE = "2020-11-25T18:41:17+00:00"
 APP = {"source": {"git": "https://git.example.com/x.git"}, "revision": "v1", "domains": ["shop.example.com"]}
@@ -17,6 +18,7 @@ HOSTS = {
     "web2": {"address": "10.0.0.12", "roles": ["app"]},
     "web3": {"address": "10.0.0.13", "roles": ["app"]},
     "db1": {"address": "10.0.0.21", "roles": ["database"]},
+    "cache1": {"address": "10.0.0.22", "roles": ["cache"]},
 }
 
 
@@ -28,10 +30,13 @@ def noted(path, value, since=SINCE, **more):
 def plan(load, tmp_path):
     """The plan; a host's own pillar has secrets, the one for everybody has none."""
 
-    def make(secrets=None, password="old", in_use=None, deployed=True, name="shop", **keys):
+    def make(secrets=None, password="old", cache="old", in_use=None, deployed=True, name="shop", **keys):
         module = load("_runners/rotation.py", slipway_dir=str(tmp_path))
         shared = {"hosts": HOSTS, "apps": {"shop": {**APP, **keys}}, "releases": {"shop": V1}}
-        own = {"secrets": {"shop": secrets or {}}, "passwords": {"database": {"shop": password}}}
+        own = {
+            "secrets": {"shop": secrets or {}},
+            "passwords": {"database": {"shop": password}, "cache": {"shop": cache}},
+        }
         own["in_use"] = {"shop": in_use or {}}
         module.__salt__ = {"pillar.show_pillar": lambda *host: shared | own if host == ("web1",) else shared}
         if deployed:
@@ -63,7 +68,7 @@ def test_the_steps_come_in_waves_twice_each_behind_the_one_before(plan):
     assert [step["hosts"] for step in steps] == [["web1"], ["web2"], ["web3"]] * 2
     pauses = [pause["id"] for step in steps for pause in step["pauses"]]
     assert pauses == ["wait-accept-1", "wait-accept-2", "wait-use-1", "wait-use-2"]
-    assert (steps[0]["after"], steps[3]["after"]) == ("database", "accepted")
+    assert (steps[0]["after"], steps[3]["after"]) == ("cache", "accepted")
     assert (planned["accepted"], planned["used"]) == ("accept-3", "use-3")
 
 
@@ -87,6 +92,15 @@ def test_the_next_password_goes_to_the_first_login_again(plan):
 def test_the_database_takes_part_only_if_its_password_changes(plan):
     assert plan({"SECRET_KEY": ["new", "old"]})["databases"] == []
     assert plan(password=["new", "old"])["databases"] == ["db1"]
+
+
+def test_the_cache_takes_part_only_if_its_password_changes_and_has_no_second_login(plan):
+    assert plan(password=["new", "old"])["caches"] == []
+    planned = plan(cache=["new", "old"])
+    assert (planned["caches"], planned["databases"], planned["others"]) == (["cache1"], [], ["cache1"])
+    new, old = (noted(CACHE, value)[CACHE]["value"] for value in ("new", "old"))
+    assert planned["rotates"] == {CACHE: {"value": new, "overlap": True}}
+    assert planned["overlap"] == {CACHE: {"value": old, "overlap": True}}
 
 
 def test_a_deploy_key_is_tried_only_if_there_is_a_new_one(plan):
@@ -142,6 +156,15 @@ WORDS = [
         {"password": ["new", "old"], "in_use": noted(PASSWORD, "new", login=2)},
         f"{PASSWORD}: shop-2 is in use, and shop is shut out: take the other values out of the pillar",
     ),
+    ({"cache": ["new", "old"]}, f"{CACHE}: the newest value comes into use; then no other is accepted"),
+    (
+        {"cache": ["new", "old"], "in_use": noted(CACHE, "new", overlap=True)},
+        f"{CACHE}: the newest value is in use; from now on no other is accepted",
+    ),
+    (
+        {"cache": ["new", "old"], "in_use": noted(CACHE, "new")},
+        f"{CACHE}: the newest value is in use, and no other is accepted: take them out of the pillar",
+    ),
 ]
 
 
@@ -151,8 +174,8 @@ def test_each_secret_with_several_values_is_told_what_is_to_be_done(plan, held, 
 
 
 def test_no_value_is_in_the_plan(plan):
-    values = ["newest-key", "oldest-key", "newest-word", "oldest-word"]
-    text = json.dumps(plan({"SECRET_KEY": values[:2], "deploy_key": values[:2]}, values[2:]))
+    values = ["newest-key", "oldest-key", "newest-word", "oldest-word", "newest-pass", "oldest-pass"]
+    text = json.dumps(plan({"SECRET_KEY": values[:2], "deploy_key": values[:2]}, values[2:4], values[4:]))
     assert [value for value in values if value in text] == []
 
 

@@ -8,7 +8,7 @@ import pytest
 
 TREE = Path(__file__).parents[2]
 sys.path.insert(0, str(TREE / "bin"))
-from at_rest import check, sls  # noqa: E402
+from at_rest import check  # noqa: E402
 from at_rest.pillar import Pillar  # noqa: E402
 
 VALUE = "hunter2-hunter2"
@@ -204,6 +204,20 @@ def test_the_password_of_an_app_without_a_database_is_unused(pillar, tmp_path):
     assert problems(pillar) == [f"secrets/shop_database.sls: {path}: apps:shop:database is none: remove it"]
 
 
+CACHE = f"passwords:\n  cache:\n    shop: {FETCHED}\n"
+
+
+def test_the_password_of_a_cache_is_missed_or_unused_as_the_inventory_says(pillar, tmp_path):
+    put(tmp_path, "secrets/shop_cache.sls", CACHE)
+    unused = "secrets/shop_cache.sls: passwords:cache:shop: shop has no cache: remove it, or give a host the role cache"
+    assert problems(pillar) == [unused]
+    put(tmp_path, "hosts.yaml", "one: {address: 10.0.0.11, roles: [app, database, cache]}\n")
+    assert problems(pillar) == []
+    (tmp_path / "pillar/secrets/shop_cache.sls").unlink()
+    missing = "secrets/shop_cache.sls: passwords:cache:shop: missing: set it, or have one made: make secret APP=shop"
+    assert problems(pillar) == [f"{missing} KEY=cache_password GENERATE=50"]
+
+
 def test_a_deploy_key_without_git_is_unused(pillar, tmp_path):
     put(tmp_path, "apps/shop.sls", APPS.replace("git: https://git.example.com/shop.git", "path: /srv/shop-source"))
     put(tmp_path, "secrets/shop.sls", f"{SHOP}    deploy_key: {FETCHED}\n")
@@ -213,7 +227,7 @@ def test_a_deploy_key_without_git_is_unused(pillar, tmp_path):
 @pytest.mark.parametrize("name", ["shop", "shop_database"])
 def test_what_an_app_needs_is_missed(pillar, tmp_path, name):
     (tmp_path / f"pillar/secrets/{name}.sls").unlink()
-    key = {"shop": "SECRET_KEY", "shop_database": sls.PASSWORD}[name]
+    key = {"shop": "SECRET_KEY", "shop_database": "database_password"}[name]
     (found,) = problems(pillar)
     assert found.startswith(f"secrets/{name}.sls: ")
     assert found.endswith(f"missing: set it, or have one made: make secret APP=shop KEY={key} GENERATE=50")
@@ -260,5 +274,6 @@ def test_a_message_without_a_key_in_the_tree_cannot_be_checked(pillar, tmp_path)
 
 def test_apps_and_hosts_come_from_this_tree_where_the_folder_has_only_secrets(tmp_path):
     put(tmp_path, "secrets/shop.sls", SHOP)
-    (found,) = problems(Pillar(tmp_path / "pillar", tmp_path / "none/gpgkeys"))
-    assert found.startswith("secrets/shop_database.sls: passwords:database:shop: missing")
+    database, cache = problems(Pillar(tmp_path / "pillar", tmp_path / "none/gpgkeys"))
+    assert database.startswith("secrets/shop_database.sls: passwords:database:shop: missing")
+    assert cache.startswith("secrets/shop_cache.sls: passwords:cache:shop: missing")

@@ -31,6 +31,11 @@ def test_a_url_is_as_its_readers_write_it(arguments, url):
     assert compose(*arguments) == url
 
 
+def test_options_stand_behind_the_path_and_are_escaped():
+    url = compose("rediss", "10.0.0.21", 6379, "0", "shop", "x", ssl_cert_reqs="none", name="a&b /?")
+    assert url == "rediss://shop:x@10.0.0.21:6379/0?ssl_cert_reqs=none&name=a%26b%20%2F%3F"
+
+
 @settings(max_examples=100, deadline=None)
 @given(user=PARTS, password=PARTS, path=PARTS, host=st.sampled_from(["10.0.0.1", "db1.example.com", "2001:db8::22"]))
 def test_every_part_comes_back(user, password, path, host):

@@ -73,6 +73,14 @@ def test_an_unknown_model_is_refused():
         size(model="fork")
 
 
+@pytest.mark.parametrize(
+    ("memory", "shares_host", "part"),
+    [(1024, True, 128), (1024, False, 768), (64, True, 64), (None, True, 64), ("many", False, 64)],
+)
+def test_a_cache_fills_what_others_leave_of_a_host(memory, shares_host, part):
+    assert sizing.cache(memory, shares_host) == part
+
+
 def test_nothing_is_ever_zero():
     assert [machine for machine in MACHINES if min(sizing.size(*machine)) < 1] == []
 

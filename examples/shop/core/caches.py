@@ -12,7 +12,7 @@ PAUSE = 5  # seconds in which a Redis that has failed is not asked again, so tha
 
 
 class OptionalRedisCache(RedisCache):
-    """Django's own, but where Redis fails nothing is found and nothing is kept. ``get_or_set`` is ``get`` and ``add``."""
+    """Django's own, but where Redis fails nothing is found and nothing kept. ``get_or_set`` is ``get`` and ``add``."""
 
     asked_again_at = 0
 
