@@ -164,6 +164,7 @@ def test_django_gets_in_with_its_url_and_does_all_that_it_does(present, django):
     )
     cache.delete_many(["one", "two"])
     assert (cache.delete("tea"), cache.get("one")) == (True, None)
+    assert cache._cache.get_client(None).acl_whoami() == "shop"
 
 
 @pytest.mark.parametrize("password", [NEW, "", "nopass"])

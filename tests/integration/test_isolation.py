@@ -11,27 +11,31 @@ from types import SimpleNamespace
 
 import pytest
 import salt.utils.event
-from conftest import APP, HOSTS, release
+from conftest import APP, HOSTS, INVENTORY, release
 from intruder import CLAIMS, ITSELF, Intruder
 
 import ledger_file
 
-BLOG = {**APP, "domains": ["blog.example.com"], "hosts": ["web2"], "database": "none", "rollout": {}}
+BLOG = {**APP, "domains": ["blog.example.com"], "hosts": ["web2"], "database": "none", "cache": "none", "rollout": {}}
 APPS = {"shop": {**APP, "hosts": ["web1"], "rollout": {}}, "blog": BLOG}
 SECRETS = {
     "shop": {"secrets": {"shop": {"SECRET_KEY": "key-of-the-shop"}}},
     "shop_database": {"passwords": {"database": {"shop": "password-of-the-shop"}}},
+    "shop_cache": {"passwords": {"cache": {"shop": "cache-word-of-the-shop"}}},
     "blog": {"secrets": {"blog": {"SECRET_KEY": "key-of-the-blog"}}},
     "blog_database": {"passwords": {"database": {"blog": "password-of-nobody"}}},
+    "blog_cache": {"passwords": {"cache": {"blog": "cache-word-of-nobody"}}},
     "role_app": {"ours": "token-of-app-hosts"},
     "role_database": {"ours": "token-of-database-hosts"},
 }
+# Both services are on db1.
+INVENTORY = INVENTORY.replace("[database]", "[database, cache]")
 PLANTED = {"key-of-the-shop", "password-of-the-shop", "key-of-the-blog", "password-of-nobody"}
-PLANTED |= {"token-of-app-hosts", "token-of-database-hosts"}
+PLANTED |= {"cache-word-of-the-shop", "cache-word-of-nobody", "token-of-app-hosts", "token-of-database-hosts"}
 OWN = {
-    "web1": {"key-of-the-shop", "password-of-the-shop", "token-of-app-hosts"},
+    "web1": {"key-of-the-shop", "password-of-the-shop", "cache-word-of-the-shop", "token-of-app-hosts"},
     "web2": {"key-of-the-blog", "token-of-app-hosts"},
-    "db1": {"password-of-the-shop", "token-of-database-hosts"},
+    "db1": {"password-of-the-shop", "cache-word-of-the-shop", "token-of-database-hosts"},
 }
 PAIRS = list(itertools.permutations(HOSTS, 2))
 NEXT = list(zip(HOSTS, [*HOSTS[1:], HOSTS[0]], strict=True))
@@ -54,7 +58,8 @@ def planted(fleet):
     for file, values in files.items():
         file.write_text(json.dumps(values))
     try:
-        yield
+        with fleet.inventory(INVENTORY):
+            yield
     finally:
         for file in files:
             file.unlink()
@@ -79,7 +84,7 @@ def test_a_host_gets_its_own_secrets_and_no_other(intruders, host):
 
 SENT = {
     "grains of the other": lambda other: {"grains": {"id": other, "host": other, "fqdn": other, "nodename": other}},
-    "all roles": lambda other: {"grains": {"roles": ["app", "database", "balancer"]}},
+    "all roles": lambda other: {"grains": {"roles": ["app", "database", "cache", "balancer"]}},
     "all roles in the inventory": lambda other: {
         "pillar_override": {"hosts": {host: {"roles": ["app", "database"]} for host in HOSTS}}
     },
@@ -102,15 +107,16 @@ def test_a_host_that_sends_something_along_gets_no_secret_of_another(intruders, 
 
 
 def test_a_host_is_told_which_of_its_own_secrets_are_in_use_whatever_it_sends_along(fleet, intruders):
-    ledger_file.use(fleet.ledgers, "shop", {"secrets:shop:SECRET_KEY": NOTED, "passwords:database:shop": NOTED})
+    own = ("passwords:cache:shop", "passwords:database:shop", "secrets:shop:SECRET_KEY")
+    ledger_file.use(fleet.ledgers, "shop", dict.fromkeys(own, NOTED))
     ledger_file.use(fleet.ledgers, "blog", {"secrets:blog:SECRET_KEY": NOTED})
     everything = {"hosts": {host: {"roles": ["app", "database"]} for host in HOSTS}}
     everything["apps"] = {name: {"hosts": list(HOSTS)} for name in APPS}
     told = {host: intruders[host].pillar(pillar_override=everything)["in_use"] for host in HOSTS}
     assert {host: sorted(itertools.chain(*apps.values())) for host, apps in told.items()} == {
-        "web1": ["passwords:database:shop", "secrets:shop:SECRET_KEY"],
+        "web1": list(own),
         "web2": ["secrets:blog:SECRET_KEY"],
-        "db1": ["passwords:database:shop"],
+        "db1": ["passwords:cache:shop", "passwords:database:shop"],
     }
 
 

@@ -20,7 +20,7 @@ NEW = {
 # Answers whether PostgreSQL lets one in who connects with the URL that comes by stdin.
 LOG_IN = "import sys, psycopg; print(psycopg.connect(sys.stdin.read()).execute('SELECT session_user').fetchone()[0])"
 # The same of Redis.
-ASK_CACHE = "import sys, redis; print(redis.Redis.from_url(sys.stdin.read()).execute_command('ACL WHOAMI').decode())"
+ASK_CACHE = "import sys, redis; print(redis.Redis.from_url(sys.stdin.read(), decode_responses=True).acl_whoami())"
 
 
 class Visitor(threading.Thread):

@@ -71,8 +71,9 @@ def test_every_problem_is_reported(report):
     def broken(name):
         raise CommandExecutionError("Supervisor does not run")
 
-    problems = "\n".join(report(port=1, holder="", programs=broken, space=2**80)["problems"])
-    for words in ("MiB are free in", "is PostgreSQL up on db1?", "Supervisor does not run", "nginx does not run"):
+    problems = "\n".join(report(port=1, cache_port=1, holder="", programs=broken, space=2**80)["problems"])
+    services = ("is PostgreSQL up on db1?", "the cache at 127.0.0.1:1 is not reached", "is Redis up on cache1?")
+    for words in ("MiB are free in", *services, "Supervisor does not run", "nginx does not run"):
         assert words in problems
 
 
