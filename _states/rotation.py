@@ -50,7 +50,7 @@ def accepted(name, app, hosts, overlap):
     What fails from here on goes back to what the hosts serve now.
 
     overlap
-        What the ledger notes of a password of which both logins are in use from here on.
+        What the ledger notes of a password of which two values, or both logins, are in use from here on.
 
     .. code-block:: yaml
 
