@@ -713,7 +713,7 @@ IN_USE = (
         "overlap",
         Kind("true or false", lambda value: isinstance(value, bool), "write true or false"),
         False,
-        "Whether something may still run with another value: what lets it in to the database or the cache stays so long.",
+        "Whether something may still run with another value: what lets it in to database or cache stays so long.",
     ),
 )
 

@@ -1,6 +1,6 @@
 """
 The pillar as Salt compiles it for every host of the example inventories, with a secret planted in every file of
-pillar/secrets: a host gets those of its apps, databases and roles, and no other's.
+pillar/secrets: a host gets those of its apps, databases, caches and roles, and no other's.
 """
 
 import shutil
@@ -32,10 +32,11 @@ class Tree:
         self.write("apps/init.sls", {"include": [f"apps.{name}" for name in apps]} if apps else {})
         for name, app in apps.items():
             self.write(f"apps/{name}.sls", {"apps": {name: app}})
-            # For each app, also where it has no database: nobody is to get that one.
+            # For each app, also where it has no database or no cache: nobody is to get that one.
             self.write(f"secrets/{name}.sls", {"secrets": {name: {"SECRET_KEY": f"<key of {name}>"}}})
             self.write(f"secrets/{name}_database.sls", {"passwords": {"database": {name: f"<password of {name}>"}}})
-        for role in ("app", "database", "balancer"):
+            self.write(f"secrets/{name}_cache.sls", {"passwords": {"cache": {name: f"<cache word of {name}>"}}})
+        for role in ("app", "database", "cache", "balancer"):
             self.write(f"secrets/role_{role}.sls", {f"of_role_{role}": f"<token of {role}>"})
 
     def write(self, name, values):
@@ -76,14 +77,16 @@ def many(tree):
 def its_own(pillar, host):
     """The secrets that ``host`` must have, as docs/pillar.md says it."""
     hosts = pillar["hosts"]
-    with_role = {role: [name for name in hosts if role in hosts[name]["roles"]] for role in ("app", "database")}
+    roles, services = ("app", "database", "cache"), {"database": "password", "cache": "cache word"}
+    with_role = {role: [name for name in hosts if role in hosts[name]["roles"]] for role in roles}
     needed = {f"<token of {role}>" for role in hosts[host]["roles"]}
     for name, app in pillar["apps"].items():
         runs_here = host in app.get("hosts", with_role["app"])
-        database = app.get("database", {})
-        serves_it = database != "none" and host == database.get("host", with_role["database"][0])
         needed |= {f"<key of {name}>"} if runs_here else set()
-        needed |= {f"<password of {name}>"} if serves_it or (runs_here and database != "none") else set()
+        for kind, word in services.items():
+            service = app.get(kind, {} if with_role[kind] else "none")
+            serves_it = service != "none" and host == service.get("host", with_role[kind][0])
+            needed |= {f"<{word} of {name}>"} if serves_it or (runs_here and service != "none") else set()
     return needed
 
 
@@ -136,7 +139,8 @@ def test_an_app_without_secrets_leaves_those_of_the_others_where_they_are(many):
     for name in ("secrets/web-log.sls", "secrets/role_app.sls", "secrets/role_balancer.sls"):
         (many.folder / name).unlink()
     assert "_errors" not in many.pillar("web1")
-    assert many.secrets("web1") == {"<key of shop>", "<password of shop>", "<password of web-log>"}
+    passwords = {f"<{word} of {app}>" for word in ("password", "cache word") for app in ("shop", "web-log")}
+    assert many.secrets("web1") == {"<key of shop>", *passwords}
 
 
 def test_a_secrets_file_that_is_broken_is_a_mistake_of_its_own_hosts_only(many):
