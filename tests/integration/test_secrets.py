@@ -138,11 +138,12 @@ def test_what_was_encrypted_reaches_the_host_as_it_was(site, value):
     assert site.compiled()["secrets"]["shop"]["API_KEY"] == value.rstrip("\n")
 
 
-def test_a_database_password_reaches_the_hosts_that_need_it(site):
-    site.do("set", "shop", "database_password", value=VALUE)
+@pytest.mark.parametrize("service", ["database", "cache"])
+def test_the_password_of_a_service_reaches_the_hosts_that_need_it(site, service):
+    site.do("set", "shop", f"{service}_password", value=VALUE)
     site.do("set", "shop", "SECRET_KEY", "--generate", "50")
     for host in ("web1", "db1"):
-        assert site.compiled(host)["passwords"] == {"database": {"shop": VALUE}}
+        assert site.compiled(host)["passwords"] == {service: {"shop": VALUE}}
     assert "secrets" not in site.compiled("db1")
 
 
@@ -242,6 +243,7 @@ def filled(site):
     """Every secret that the shop needs."""
     site.do("set", "shop", "SECRET_KEY", value="hunter2")
     site.do("set", "shop", "database_password", value="hunter3")
+    site.do("set", "shop", "cache_password", value="hunter4")
     return site
 
 
@@ -256,7 +258,7 @@ def test_a_value_for_another_key_is_found(site, empty):
     assert "is no key of this master" in site.refused("check")
     (site.pillar / "secrets/public.asc").unlink()
     site.do("init")
-    assert site.refused("check").count("damaged, or not encrypted for secrets/public.asc") == 2
+    assert site.refused("check").count("damaged, or not encrypted for secrets/public.asc") == 3
 
 
 def test_a_damaged_message_is_found(site):
@@ -268,9 +270,9 @@ def test_a_damaged_message_is_found(site):
 
 def test_a_new_key_reads_everything_and_the_old_one_nothing(site):
     before, old = filled(site).compiled(), site.text("public.asc")
-    messages = {name: site.text(name) for name in ("shop.sls", "shop_database.sls")}
+    messages = {name: site.text(name) for name in ("shop.sls", "shop_database.sls", "shop_cache.sls")}
     said = site.do("rekey")
-    assert "2 values" in said and "--delete-secret-and-public-key" in said
+    assert "3 values" in said and "--delete-secret-and-public-key" in said
     assert site.compiled() == before
     assert site.text("public.asc") != old
     assert all(site.text(name) != text for name, text in messages.items())
@@ -321,7 +323,8 @@ def test_make_has_a_target_for_each(site):
         return subprocess.run(argv, cwd=TREE, input=value, capture_output=True, text=True)
 
     assert make("secret", "APP=shop", "KEY=SECRET_KEY", value="hunter2").returncode == 0
-    assert make("secret", "APP=shop", "KEY=database_password", "GENERATE=50").returncode == 0
+    for key in ("KEY=database_password", "KEY=cache_password"):
+        assert make("secret", "APP=shop", key, "GENERATE=50").returncode == 0
     assert make("secret", "APP=shop", "KEY=database_password", "GENERATE=50", "ROTATE=1").returncode == 0
     assert make("secret-drop", "APP=shop", "KEY=database_password").returncode == 0
     done = make("secrets-check")
