@@ -134,8 +134,8 @@ def test_a_key_and_two_passwords_are_rotated_in_one_go_and_nobody_notices(two_of
     assert "password authentication failed" in refused.stderr
     assert log_in(site, now["CACHE_URL"], ASK_CACHE).stdout == "shop\n"
     assert "invalid username-password pair" in log_in(site, old["CACHE_URL"], ASK_CACHE).stderr
-    Visitor._ask("GET", "/")
-    assert f"shop:1:products-{site.commit('v1')}" in cached(site)
+    Visitor._ask("GET", "/products/assam/")
+    assert f"shop:1:product-{site.commit('v1')}-assam" in cached(site)
     assert [value for value in (*NEW.values(), old["SECRET_KEY"]) if value in done.stdout + done.stderr] == []
 
     assert followed(site, look_again).returncode == 0
