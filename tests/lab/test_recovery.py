@@ -70,6 +70,25 @@ def test_a_deploy_with_a_host_that_is_off_is_refused_and_names_the_host(serving_
     assert serves(site, "web1", "v1")
 
 
+# A name server that hears every question and answers none.
+SILENT = "import socket, time; s = socket.socket(type=socket.SOCK_DGRAM); s.bind(('', 53)); time.sleep(60)"
+
+
+def test_a_host_whose_name_server_is_silent_answers_late_and_is_not_taken_for_one_that_is_off(serving_v1):
+    lab = serving_v1.lab
+    before = lab.run("web1", ["cat", "/etc/resolv.conf"]).stdout
+    point = ["sh", "-c", 'printf "%s" "$1" >/etc/resolv.conf', "sh"]
+    lab.run("db1", ["systemd-run", "--quiet", "--unit=silent-dns", "--collect", "python3", "-c", SILENT])
+    try:
+        lab.run("web1", [*point, f"nameserver {TEST_NET}.21\n"])
+        # As a deploy asks it first, in the time that the master's configuration gives a host.
+        done = serving_v1.commands.run(["salt", "web1", "saltutil.refresh_pillar", "wait=True"], 60)
+    finally:
+        lab.run("web1", [*point, before])
+        lab.run("db1", ["systemctl", "stop", "silent-dns"])
+    assert (done.returncode, done.stdout.split()) == (0, ["web1:", "True"])
+
+
 def begin_deploy(site, revision):
     """Deploy as a process of its own on the master, that can be killed."""
     # What the one before has told.
