@@ -12,6 +12,7 @@ import os
 import time
 from contextlib import suppress
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 from salt.exceptions import CommandExecutionError
@@ -37,6 +38,8 @@ MANAGERS = ("supervisor", "systemd")
 # Seconds between two looks at a program that is still starting, and between two probes of the watch window.
 STARTING_INTERVAL = 0.2
 WATCH_INTERVAL = 0.5
+# What a page that is warmed may answer: a redirect, or that it wants to know who asks, is the app's own business.
+NO_SERVER_ERROR = (200, 499)
 # Between two questions to a slot that is warm: it has proved itself before.
 WARM_INTERVAL = 0.02
 
@@ -618,9 +621,12 @@ def _wrong_folder(pid, path):
 def _warm(slot, release, health, requests):
     """Send requests at once, so that every worker has had its first, which is slow; slow is no fault here."""
     patient = {**health, "timeout": health["start_timeout"]}
-    faults = probe.many(requests, lambda: _fault(slot, release, patient))
-    if faults:
-        raise CommandExecutionError(f"{len(faults)} of {requests} warm-up requests got a bad answer: {faults[0]}")
+    pages = [{**patient, "path": page, "statuses": NO_SERVER_ERROR} for page in health["warm"]]
+    for asked in [patient, *pages]:
+        faults = probe.many(requests, partial(_fault, slot, release, asked))
+        if faults:
+            of = f"{len(faults)} of {requests} warm-up requests for {asked['path']}"
+            raise CommandExecutionError(f"{of} got a bad answer: {faults[0]}")
 
 
 def _fault(slot, release, health):

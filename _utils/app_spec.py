@@ -362,7 +362,7 @@ def _seconds(time):
 def _health(health, host):
     lowest, _, highest = str(health["status"]).partition("-")
     kept = {key: health[key] for key in ("path", "timeout", "interval", "successes", "start_timeout")}
-    return Health(**kept, statuses=(int(lowest), int(highest or lowest)), host=host)
+    return Health(**kept, warm=tuple(health["warm"]), statuses=(int(lowest), int(highest or lowest)), host=host)
 
 
 def _rollout(rollout, hosts, pushed, pulled):

@@ -231,7 +231,10 @@ class Web:
 
 @dataclasses.dataclass(frozen=True)
 class Health:
-    """How to ask an app whether it is well: ``statuses`` are the lowest and the highest good one, times in seconds."""
+    """
+    How to ask an app whether it is well: ``statuses`` are the lowest and the highest good one, times in seconds, and
+    ``warm`` the pages that a release answers before it gets traffic.
+    """
 
     path: str
     statuses: tuple
@@ -239,6 +242,7 @@ class Health:
     interval: float
     successes: int
     start_timeout: float
+    warm: tuple
     host: str
 
 

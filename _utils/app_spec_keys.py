@@ -28,6 +28,7 @@ from app_spec_kinds import (
     seconds,
     several,
     table,
+    table_or_none,
     text,
 )
 
@@ -169,10 +170,11 @@ SOURCE = (
     ),
 )
 
+PAGE = text("path of a URL", r"/[\w./~?&=+-]*", "write it as /healthz/")
 HEALTH = (
     Key(
         "path",
-        text("path of a URL", r"/[\w./~?&=+-]*", "write it as /healthz/"),
+        PAGE,
         "/",
         "What is asked, with the app's first domain as Host and the header `X-Forwarded-Proto: https`.",
     ),
@@ -201,6 +203,14 @@ HEALTH = (
         seconds(1, 3600),
         60,
         "How long a release may take from its start to its last healthy answer; then it is given up.",
+    ),
+    Key(
+        "warm",
+        listing(PAGE),
+        (),
+        "Pages that each worker is asked for before the release gets traffic, so that no visitor waits for what it"
+        " loads late, see [django.md](django.md#pages-whose-first-visitor-waits). An answer of 500 and more refuses the"
+        " release; others do not.",
     ),
 )
 
@@ -604,26 +614,16 @@ APP = (
     ),
     Key(
         "database",
-        Kind(
-            "mapping or `none`",
-            lambda value: is_mapping(value) or value == "none",
-            "write `key: value` lines, {} for the defaults, or none",
-            keys=DATABASE,
-        ),
+        table_or_none(*DATABASE),
         {},
         "The PostgreSQL database of the app; `none` if it has none; see below.",
-    ),  # fmt: skip
+    ),
     Key(
         "cache",
-        Kind(
-            "mapping or `none`",
-            lambda value: is_mapping(value) or value == "none",
-            "write `key: value` lines, {} for the defaults, or none",
-            keys=CACHE,
-        ),
+        table_or_none(*CACHE),
         Derived("`{}` where a host has the role `cache`, else `none`"),
         "Redis for the cache of the app; `none` if it has none; see below.",
-    ),  # fmt: skip
+    ),
     Key(
         "config",
         mapping(VARIABLE_NAME, Kind("JSON value", is_json, "write a text, number, list or mapping"), "mapping"),

@@ -107,6 +107,12 @@ def table(*keys, fix="write `key: value` lines", hidden=False):
     return Kind("mapping", is_mapping, fix, keys=keys, hidden=hidden)
 
 
+def table_or_none(*keys):
+    """A mapping with fixed keys, or the word ``none``."""
+    fix = "write `key: value` lines, {} for the defaults, or none"
+    return Kind("mapping or `none`", lambda value: is_mapping(value) or value == "none", fix, keys=keys)
+
+
 def is_mapping(value):
     return isinstance(value, Mapping)
 

@@ -1,11 +1,9 @@
 """The real Apache in front of two slots that are played by small servers: who answers, and what reaches them."""
 
-import contextlib
 import http.client
 import http.server
 import json
 import os
-import random
 import select
 import shutil
 import socket
@@ -24,6 +22,7 @@ TREE = Path(__file__).parents[2]
 sys.path[:0] = [str(TREE), str(TREE / "_utils")]
 
 from tests.certificates import self_signed  # noqa: E402
+from tests.local import free_port  # noqa: E402
 
 import access_log  # noqa: E402
 import probe  # noqa: E402
@@ -84,14 +83,6 @@ class Echo(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_arguments):
         pass
-
-
-def free_port():
-    """Below those that Linux gives to connections, or one of them could take it before Apache does."""
-    while True:
-        port = random.randrange(20000, 32000)
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
 
 
 class Front:

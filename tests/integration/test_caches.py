@@ -1,11 +1,9 @@
 """The cache modules against a real Redis server in a temporary folder, and Django's own backend as its client."""
 
-import importlib.util
 import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +18,7 @@ sys.path[:0] = [str(TREE), str(TREE / "_utils")]
 
 from salt.exceptions import CommandExecutionError  # noqa: E402
 from tests.certificates import self_signed  # noqa: E402
+from tests.local import free_port, module  # noqa: E402
 
 import app_spec  # noqa: E402
 import redis_acl  # noqa: E402
@@ -37,20 +36,6 @@ APP = {"source": {"path": "/srv/code"}, "revision": "v1", "domains": ["shop.exam
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or not shutil.which("redis-server"), reason="needs root and Redis: apt-get install redis-server"
 )
-
-
-def free_port():
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        return door.getsockname()[1]
-
-
-def module(path, **dunders):
-    spec = importlib.util.spec_from_file_location(Path(path).stem + "_on_redis", TREE / path)
-    loaded = importlib.util.module_from_spec(spec)
-    vars(loaded).update(dunders)
-    spec.loader.exec_module(loaded)
-    return loaded
 
 
 class Server:

@@ -1,12 +1,10 @@
 """The database modules against a real PostgreSQL server in a temporary folder, on a unix socket and one TCP port."""
 
-import importlib.util
 import json
 import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,9 +14,10 @@ import jinja2
 import pytest
 
 TREE = Path(__file__).parents[2]
-sys.path.insert(0, str(TREE / "_utils"))
+sys.path[:0] = [str(TREE), str(TREE / "_utils")]
 
 from salt.exceptions import CommandExecutionError  # noqa: E402
+from tests.local import free_port, module  # noqa: E402
 
 import app_spec  # noqa: E402
 import rotation  # noqa: E402
@@ -31,20 +30,6 @@ PASSWORD = app_spec.Secret("p'a\"s\\s:w$ö\u2168rd %s {x} \\gexec")
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or BINARIES is None, reason="needs root and PostgreSQL: apt-get install postgresql"
 )
-
-
-def free_port():
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        return door.getsockname()[1]
-
-
-def module(path, **dunders):
-    spec = importlib.util.spec_from_file_location(Path(path).stem + "_on_postgresql", TREE / path)
-    loaded = importlib.util.module_from_spec(spec)
-    vars(loaded).update(dunders)
-    spec.loader.exec_module(loaded)
-    return loaded
 
 
 def as_postgres(*argv):

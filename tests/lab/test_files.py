@@ -9,8 +9,10 @@ import urllib.request
 import pytest
 from conftest import ADDRESSES, RATE, SITE, changed, failed
 
-# In the place of the shop's own: it reads a file when it is imported, and again for each request.
+# In the place of the shop's own: it reads a file when it is imported, and again for each request. It also says how
+# often its process has answered the page before.
 MIDDLEWARE = """\
+import collections
 import os
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from django.conf import settings
 
 FILE = Path(os.environ["NUMBER_FILE"])
 AT_START = int(FILE.read_text())
+answered = collections.Counter()
 
 
 def release_header(get_response):
@@ -25,12 +28,15 @@ def release_header(get_response):
         response = get_response(request)
         response["X-Release"] = settings.RELEASE
         response["X-Number"] = f"{AT_START} {int(FILE.read_text())}"
+        response["X-Before"] = str(answered[request.path])
+        answered[request.path] += 1
         return response
 
     return middleware
 """
 # No deploy of the master is behind what is applied here: nobody could confirm it.
 SHORT = {"rollout": {"watch": 0, "confirm": 0}, "keep_warm": 120}
+SHORT["health"] = {"path": "/healthz/", "start_timeout": 20, "warm": ["/"]}
 CHECK = "python -c 'import ast, sys; ast.parse(open(sys.argv[1]).read())' {file}"
 
 
@@ -46,11 +52,15 @@ def apply(site, files, *options):
     return site.apply("web1", "app", f"pillar={pillar}", *options)
 
 
+def header(name, page="/healthz/"):
+    request = urllib.request.Request(f"http://{ADDRESSES['web1']}{page}", headers={"Host": SITE})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return answer.headers[name]
+
+
 def number():
     """What the shop on web1 says of its file: as it was at its start, and as it is."""
-    request = urllib.request.Request(f"http://{ADDRESSES['web1']}/healthz/", headers={"Host": SITE})
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        return answer.headers["X-Number"]
+    return header("X-Number")
 
 
 @contextlib.contextmanager
@@ -90,6 +100,11 @@ def numbered(provisioned):
         yield provisioned
     finally:
         assert failed(apply(provisioned, {})) == {}
+
+
+def test_no_worker_meets_a_page_that_is_warmed_with_a_visitor_first(numbered):
+    # More visitors than workers: some of them come to each.
+    assert min(int(header("X-Before", "/")) for _ in range(20)) > 0
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ import time
 
 import pytest
 from conftest import INVENTORIES, TREE, inventory
+from tests.local import free_port
 
 pytestmark = pytest.mark.skipif(not shutil.which("nginx"), reason="nginx is not installed")
 
@@ -51,12 +52,6 @@ class Backend(socketserver.ThreadingUnixStreamServer):
 
     def get_request(self):
         return super().get_request()[0], ("unix", 0)
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from salt.exceptions import CommandExecutionError
 import editions
 import slot_record
 
-# Answers with the status in the file "status" of the folder it runs in, and with the folder's name as its release, but
-# for what an edition has behind it.
+# Answers with the status in the file "status" of the folder it runs in, the page /late/ with that in "late", and with
+# the folder's name as its release, but for what an edition has behind it. What was asked is in the file "asked".
 SERVER = """
 import http.server, os, socketserver, sys
 class Server(socketserver.ThreadingUnixStreamServer):
@@ -26,7 +26,9 @@ class Server(socketserver.ThreadingUnixStreamServer):
         return super().get_request()[0], ("unix", 0)
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        self.send_response(int(open("status").read()))
+        with open("asked", "a") as asked:
+            asked.write(self.path + "\\n")
+        self.send_response(int(open("late" if self.path == "/late/" else "status").read()))
         self.send_header("X-Release", os.path.basename(os.getcwd()).partition(".")[0])
         self.end_headers()
     def log_message(self, *_):
@@ -112,7 +114,7 @@ class App:
         self.live, self.standby, self.current = self.slots[0]["live"], self.slots[0]["standby"], str(folder / "current")
         self.health = {
             "path": "/", "statuses": [200, 399], "timeout": 2, "interval": 0.01, "successes": 2, "start_timeout": 5,
-            "host": "shop.test",
+            "host": "shop.test", "warm": [],
         }  # fmt: skip
         self.supervisor = Manager("supervisor", load("_modules/supervisor.py"))
         self.systemd = Manager("systemd", load("_modules/systemd.py"))
@@ -626,6 +628,46 @@ def test_a_watch_window_does_not_end_on_a_bad_answer(app, monkeypatch):
     with pytest.raises(CommandExecutionError, match="2 bad answers in a row"):
         app.activate("r2")
     assert app.serving() == ("blue", "r1")
+
+
+def page_to_warm(app, status):
+    """The next release has a page to be warmed, which answers with a status."""
+    app.release("r2")
+    (app.folder / "releases/r2/late").write_text(status, encoding="utf-8")
+    app.health["warm"] = ["/late/"]
+
+
+def asked_for(app, page, id):
+    return (app.folder / "releases" / id / "asked").read_text(encoding="utf-8").split().count(page)
+
+
+@pytest.mark.parametrize("status", ["200", "302", "404"])
+def test_a_page_to_be_warmed_is_asked_once_for_each_request_at_work_before_the_flip(app, monkeypatch, status):
+    app.activate("r1")
+    page_to_warm(app, status)
+    seen, give = [], app.module._give_traffic
+    monkeypatch.setattr(
+        app.module, "_give_traffic", lambda *slots: (seen.append(asked_for(app, "/late/", "r2")), give(*slots))
+    )
+    app.activate("r2")
+    assert (seen, asked_for(app, "/late/", "r2")) == ([4], 4)
+
+
+def test_a_release_that_fails_on_a_page_to_be_warmed_gets_no_traffic(app):
+    app.activate("r1")
+    page_to_warm(app, "500")
+    with pytest.raises(CommandExecutionError, match="4 of 4 warm-up requests for /late/ got a bad answer: status 500"):
+        app.activate("r2")
+    assert (app.serving(), app.running()) == (("blue", "r1"), ["shop-blue"])
+
+
+def test_the_way_back_to_a_warm_release_warms_it_not_again(app):
+    app.activate("r1")
+    page_to_warm(app, "200")
+    app.activate("r2", keep_warm=300)
+    app.activate("r1", keep_warm=300)
+    app.activate("r2", keep_warm=300)
+    assert asked_for(app, "/late/", "r2") == 4
 
 
 STEPS = ["supervisor.configure", "supervisor.start", "_await_good_answers", "_warm", "_give_traffic", "_watch"]
