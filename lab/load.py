@@ -9,11 +9,12 @@ latency in ms (over what the view itself takes; of all, and of each kind), the s
 slowest endpoint takes, and how many answers each release gave (the X-Release header). Exit code 1 if a request failed.
 
 The mix per second (`--rate` scales it): GET and POST, each on new and on kept-alive connections, and a few slow
-requests that take 2 s, so that some are in flight at any moment of a deploy. `--slow 4` adds one that takes 4 s;
-`--websockets 3` adds three users whose websockets stay open, and says when each was cut. With https:// nobody asks who
-signed the certificate. `--resend` does what browsers do: a request is sent once more if the server closed the kept
-connection just then, without a word (RFC 9112, 9.3.1); how many were is told. Without it such a request has failed.
-`--closed` takes the maintenance page for an answer, a 503 that says when to ask again, and tells how many got it.
+requests that take 2 s, so that some are in flight at any moment of a deploy. `--slow 4` adds one every 2 s that takes
+4 s; `--websockets 3` adds three users whose websockets stay open, and says when each was cut. With https:// nobody
+asks who signed the certificate. `--resend` does what browsers do: a request is sent once more if the server closed the
+kept connection just then, without a word (RFC 9112, 9.3.1); how many were is told. Without it such a request has
+failed. `--closed` takes the maintenance page for an answer, a 503 that says when to ask again, and tells how many got
+it.
 """
 
 from __future__ import annotations
@@ -58,9 +59,9 @@ MIX = (
 )
 
 
-def slow(seconds: float) -> Kind:
-    """A request that takes that many seconds of its own (the example's view allows 5)."""
-    return Kind(f"slow {seconds:g}", "GET", f"/slow/?seconds={seconds:g}", 2, False, extra_latency=seconds)
+def slow(seconds: float, rate: float = 1.0) -> Kind:
+    """A request that takes that many seconds of its own; one comes every 2 seconds, whatever the rate of the others."""
+    return Kind(f"slow {seconds:g}", "GET", f"/slow/?seconds={seconds:g}", 0.5 / rate, False, extra_latency=seconds)
 
 
 def figures(latencies: list[float]) -> dict:
@@ -269,7 +270,7 @@ class Load:
 
 
 async def main(arguments) -> int:
-    mix = (*MIX, *map(slow, arguments.slow))
+    mix = (*MIX, *(slow(seconds, arguments.rate) for seconds in arguments.slow))
     more = {key: getattr(arguments, key) for key in ("websockets", "resend", "closed")} | {"mix": mix}
     load = Load(arguments.url, arguments.host, arguments.rate, **more)
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -362,6 +362,7 @@ def test_requests_within_the_timeout_finish_and_longer_ones_are_cut_and_named(ri
         return rig.must(host, "patient", secrets=changed, **app)["shop-retired"]["comment"]
 
     rig.both(lambda host: rig.must(host, "patient", **app))
+    # One every 2 s: the flip cuts those that have begun within the last 4.5.
     with rig.load("time-out", options=["--slow", str(longer)]) as users:
         rig.both(lambda host: rig.site.lab.run(host, ["sleep", str(longer)]))
         comments = rig.both(flip)
