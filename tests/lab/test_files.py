@@ -35,8 +35,11 @@ def release_header(get_response):
     return middleware
 """
 # No deploy of the master is behind what is applied here: nobody could confirm it.
-SHORT = {"rollout": {"watch": 0, "confirm": 0}, "keep_warm": 120}
-SHORT["health"] = {"path": "/healthz/", "start_timeout": 20, "warm": ["/"]}
+SHORT = {
+    "rollout": {"watch": 0, "confirm": 0},
+    "keep_warm": 120,
+    "health": {"path": "/healthz/", "start_timeout": 20, "warm": ["/"]},
+}
 CHECK = "python -c 'import ast, sys; ast.parse(open(sys.argv[1]).read())' {file}"
 
 

@@ -646,9 +646,12 @@ def test_a_page_to_be_warmed_is_asked_once_for_each_request_at_work_before_the_f
     app.activate("r1")
     page_to_warm(app, status)
     seen, give = [], app.module._give_traffic
-    monkeypatch.setattr(
-        app.module, "_give_traffic", lambda *slots: (seen.append(asked_for(app, "/late/", "r2")), give(*slots))
-    )
+
+    def give_traffic(*slots):
+        seen.append(asked_for(app, "/late/", "r2"))
+        give(*slots)
+
+    monkeypatch.setattr(app.module, "_give_traffic", give_traffic)
     app.activate("r2")
     assert (seen, asked_for(app, "/late/", "r2")) == ([4], 4)
 
