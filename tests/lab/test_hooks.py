@@ -104,5 +104,6 @@ def test_what_was_changed_by_hand_is_told_by_the_masters_own_schedule_and_put_ri
     hooked.lab.run("web1", ["sh", "-c", "echo '# by hand' >>/etc/nginx/nginx.conf"])
     looks_soon()
     wait_for(lambda: any(post["result"] == "drifted" and "nginx-config" in post["reason"] for post in chat()), 90)
-    assert failed(hooked.apply("web1")) == {}
+    # The next look may be at it: only then is there something to wait for.
+    assert failed(hooked.apply("web1", "queue=True")) == {}
     assert "by hand" not in hooked.lab.run("web1", ["cat", "/etc/nginx/nginx.conf"]).stdout
