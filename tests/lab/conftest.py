@@ -6,6 +6,7 @@ read Salt's answers. Everything is real: systemd, master and minions, PostgreSQL
 import contextlib
 import json
 import os
+import re
 import shutil
 import ssl
 import subprocess
@@ -34,6 +35,10 @@ HOSTS = ("db1", "web1", "web2", "lb1")
 ADDRESSES = {"web1": f"{TEST_NET}.11", "web2": f"{TEST_NET}.12"}
 CERTIFICATES = f"/etc/letsencrypt/live/{SITE}"
 TLS = {"certificate": f"{CERTIFICATES}/fullchain.pem", "key": f"{CERTIFICATES}/privkey.pem"}
+
+# A release is watched for a second, in which it may be slow: its start has just taken the cores that all hosts share.
+# test_deploy.py has one that is watched as in the demo, test_watch.py those that users fare worse with.
+ROLLOUT = {"watch": 1, "slowdown": 1000}
 
 
 class Site:
@@ -82,6 +87,17 @@ class Site:
     def ledger(self):
         done = self.run_runner("ledger.show", "shop", "--out=json")
         return json.loads(done.stdout)
+
+    @contextlib.contextmanager
+    def rollout(self, **keys):
+        """Another ``rollout`` in the shop's pillar, for as long as the block runs."""
+        file = self.lab.folder / "pillar/apps/shop.sls"
+        before = file.read_text(encoding="utf-8")
+        file.write_text(re.sub("rollout: .*", f"rollout: {json.dumps(keys)}", before), encoding="utf-8")
+        try:
+            yield
+        finally:
+            file.write_text(before, encoding="utf-8")
 
     def release_of(self, host):
         """The id that a host serves at its own front door."""
@@ -200,7 +216,9 @@ def site():
     try:
         lab.up()
         _make_room(lab)
-        yield Site(lab)
+        found = Site(lab)
+        with found.rollout(**ROLLOUT):
+            yield found
     finally:
         if not was_up:
             lab.down()

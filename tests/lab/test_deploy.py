@@ -9,7 +9,7 @@ from conftest import APP_HOSTS
 
 def test_a_deploy_fails_no_request_and_both_hosts_serve_the_new_release(serving_v1):
     site = serving_v1
-    with site.load() as users:
+    with site.rollout(watch=3), site.load() as users:
         site.must_deploy("v2")
     assert users["failed"] == 0, users
     assert users["requests"] > 500

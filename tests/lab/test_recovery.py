@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from conftest import APP_HOSTS, MATRIX, TEST_NET, by_id, changed, wait_for
+from conftest import APP_HOSTS, MATRIX, ROLLOUT, TEST_NET, by_id, changed, wait_for
 
 # `make matrix` kills a deploy in each of its phases.
 matrix = pytest.mark.skipif(not MATRIX, reason="make matrix runs it")
@@ -16,11 +16,8 @@ def impatient(site):
     Hosts that go back by themselves after 20 seconds without an answer of the master, not 60: tests wait for it. It
     costs two commands of Salt every 10 seconds on each host, until the deploy is over.
     """
-    file = site.lab.folder / "pillar/apps/shop.sls"
-    text = file.read_text(encoding="utf-8")
-    file.write_text(text.replace("watch: 3", "watch: 3, confirm: 20"), encoding="utf-8")
-    yield
-    file.write_text(text, encoding="utf-8")
+    with site.rollout(**ROLLOUT, confirm=20):
+        yield
 
 
 def serves(site, host, revision):

@@ -2,7 +2,7 @@ import time
 
 from django.conf import settings
 
-SECONDS = 0.8
+SECONDS = 1.2
 
 
 def release_header(get_response):
