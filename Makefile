@@ -1,8 +1,10 @@
 # `make` lists what there is.
 .PHONY: help demo demo-down install apply vagrant-image watch secrets-init secret secret-drop secrets-check secrets-rekey \
-    setup lint unit render integration labtest matrix test bench lock
+    setup lint unit render integration standalone labtest matrix test bench lock
 
 PYTEST = .venv/bin/python -m pytest
+# They have hosts of their own.
+STANDALONE = tests/lab/test_one_server.py tests/lab/test_vagrant.py
 # Debian's own, which sees what apt-get installs
 LAB = /usr/bin/python3 -m lab
 # Salt 3008 imports what Python 3.11 warns of.
@@ -67,12 +69,16 @@ integration: setup ## real Salt, Supervisor and PostgreSQL, no lab
 # Two masters at once; who is done first takes over tests of the other, so that both end together.
 	$(PYTEST) -n 2 --dist worksteal --durations=20 tests/integration
 
+standalone: setup ## one server without a master, and `vagrant up` (root)
+	$(PYTEST) --durations=20 $(STANDALONE)
+
 labtest: setup ## real hosts with real traffic (root)
-	$(PYTEST) --durations=20 tests/lab
+	$(PYTEST) --durations=20 $(STANDALONE:%=--ignore=%) tests/lab
 
 test: setup ## all of them
 	@$(MAKE) lint
-	@$(MAKE) --jobs=2 --output-sync=target unit render integration
+# The lab measures what users feel: nothing else is at work then. These do not mind each other.
+	@$(MAKE) --jobs=2 --output-sync=target integration unit render standalone
 	@$(MAKE) labtest
 
 matrix: setup ## every system, server, process manager, broken release and way in which a deploy is cut short (root, long)

@@ -9,10 +9,10 @@ SERVER = "/srv/git/shop.git"
 MIGRATION = "catalogue.0003_origin_and_gift"
 
 
-@pytest.fixture
-def before_v2(serving_v1):
+@pytest.fixture(scope="module")
+def before_v2(provisioned):
     """v1 on both hosts and in the database, and v2 as ``v2-unseen``, which no host has staged."""
-    site = serving_v1
+    site = provisioned
     again = f"git -C {SERVER} tag -f v2-unseen $(git -C {SERVER} commit-tree -p v2 -m again 'v2^{{tree}}')"
     site.lab.run("master", ["sh", "-ec", again])
     site.must_deploy("v2")

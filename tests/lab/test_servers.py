@@ -21,7 +21,7 @@ SERVERS = ("gunicorn", "uwsgi", "uvicorn", "granian", "mod_wsgi")
 FRONTS = ("gunicorn", "mod_wsgi")
 # `make matrix` tries everything with every server, in about 20 minutes. Without it uvicorn stands for the two of ASGI,
 # each broken release meets one of the fronts, and uwsgi and uvicorn, which share Nginx and the sockets with gunicorn,
-# do what their own programs could spoil.
+# do what their own programs could spoil: take over from another server, and end while requests are at work.
 TRIED = SERVERS if MATRIX else ("gunicorn", "uwsgi", "uvicorn", "mod_wsgi")
 DEPLOYS = 10 if MATRIX else 3
 SHORTENED = () if MATRIX else ("uwsgi", "uvicorn")
@@ -249,6 +249,9 @@ def test_a_renewed_certificate_fails_no_request(rig, served):
 
 
 def test_deploys_in_a_row_fail_no_request(rig, served):
+    if rig.server in SHORTENED:
+        pytest.skip("make matrix runs it")
+
     def deploys(host):
         for number in range(DEPLOYS):
             rig.must(host, GOOD[number % len(GOOD)])
