@@ -1,10 +1,11 @@
 # `make` lists what there is.
 .PHONY: help demo demo-down install apply vagrant-image watch secrets-init secret secret-drop secrets-check secrets-rekey \
-    setup lint unit render integration standalone labtest matrix test bench lock
+    setup lint unit render integration labs labtest matrix test bench lock
 
 PYTEST = .venv/bin/python -m pytest
-# They have hosts of their own.
-STANDALONE = tests/lab/test_one_server.py tests/lab/test_vagrant.py
+# Tests with a lab of their own, and few users.
+LABS = $(addprefix tests/lab/test_,environments.py one_server.py pull.py vagrant.py)
+MATRIX = deploy.py processes.py pull.py recovery.py servers.py skip.py
 # Debian's own, which sees what apt-get installs
 LAB = /usr/bin/python3 -m lab
 # Salt 3008 imports what Python 3.11 warns of.
@@ -69,21 +70,21 @@ integration: setup ## real Salt, Supervisor and PostgreSQL, no lab
 # Two masters at once; who is done first takes over tests of the other, so that both end together.
 	$(PYTEST) -n 2 --dist worksteal --durations=20 tests/integration
 
-standalone: setup ## one server without a master, and `vagrant up` (root)
-	$(PYTEST) --durations=20 $(STANDALONE)
+labs: setup ## small ones: one server without a master, hosts that pull, staging, `vagrant up` (root)
+	$(PYTEST) --durations=20 $(LABS)
 
 labtest: setup ## real hosts with real traffic (root)
-	$(PYTEST) --durations=20 $(STANDALONE:%=--ignore=%) tests/lab
+	$(PYTEST) --durations=20 $(LABS:%=--ignore=%) tests/lab
 
 test: setup ## all of them
 	@$(MAKE) lint
 # The lab measures what users feel: nothing else is at work then. These do not mind each other.
-	@$(MAKE) --jobs=2 --output-sync=target integration unit render standalone
+	@$(MAKE) --jobs=2 --output-sync=target integration labs unit render
 	@$(MAKE) labtest
 
 matrix: setup ## every system, server, process manager, broken release and way in which a deploy is cut short (root, long)
 	SLIPWAY_MATRIX=1 $(PYTEST) tests/integration/test_rotation.py tests/integration/test_restores.py
-	SLIPWAY_MATRIX=1 $(PYTEST) -s tests/lab/test_servers.py tests/lab/test_recovery.py tests/lab/test_skip.py tests/lab/test_pull.py
+	SLIPWAY_MATRIX=1 $(PYTEST) -s $(addprefix tests/lab/test_,$(MATRIX))
 # The other systems.
 	for suite in trixie jammy noble; do \
 	    SLIPWAY_LAB_SUITE=$$suite $(PYTEST) tests/lab/test_one_server.py tests/lab/test_converge.py || exit; done

@@ -27,6 +27,7 @@ from lab import Lab, inventory  # noqa: E402
 # a second instead of 117 a deploy has the other half of the two cores that all hosts share.
 MATRIX = bool(os.environ.get("SLIPWAY_MATRIX"))
 RATE = 1.0 if MATRIX else 0.5
+matrix = pytest.mark.skipif(not MATRIX, reason="make matrix runs it")
 TEST_NET = "10.213.8"
 BALANCER = f"{TEST_NET}.10"
 SITE = "shop.lab.test"

@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from conftest import APP_HOSTS
+from conftest import APP_HOSTS, matrix
 
 
 def test_a_deploy_fails_no_request_and_both_hosts_serve_the_new_release(serving_v1):
@@ -79,6 +79,7 @@ def test_an_unsafe_migration_stops_the_deploy_before_anything_is_migrated(servin
     assert took < 25
 
 
+@matrix
 def test_the_release_before_a_failed_one_can_be_deployed_over_at_once(serving_v1):
     site = serving_v1
     with site.load() as users:

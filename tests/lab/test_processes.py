@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import by_id, failed, wait_for
+from conftest import by_id, failed, matrix, wait_for
 
 MANAGERS = {"web1": "supervisor", "web2": "systemd"}
 TAG, FILE, UNIT = "salt/beacon/*/processes/*", "/run/deaths.txt", "slipway-deaths"
@@ -88,6 +88,7 @@ def test_minions_log_nothing_of_beacons_not_even_before_they_had_ours(serving_v1
     assert [line for log in logs for line in log.splitlines() if "beacon" in line.lower()] == []
 
 
+@matrix
 def test_a_change_of_slots_and_a_process_manager_that_hands_over_are_no_events(bus):
     # Under Supervisor again, as the pillar has it: both slots of web2 are stopped and started by one of the two.
     manage(bus, "web2", "supervisor")

@@ -4,10 +4,7 @@ import json
 import time
 
 import pytest
-from conftest import APP_HOSTS, MATRIX, ROLLOUT, TEST_NET, by_id, changed, wait_for
-
-# `make matrix` kills a deploy in each of its phases.
-matrix = pytest.mark.skipif(not MATRIX, reason="make matrix runs it")
+from conftest import APP_HOSTS, MATRIX, ROLLOUT, TEST_NET, by_id, changed, matrix, wait_for
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -1,7 +1,8 @@
 """A deploy that goes on without a host that has no power: users never meet the release before on it again."""
 
 import pytest
-from test_recovery import deployed, matrix, serves, wait_for
+from conftest import matrix, wait_for
+from test_recovery import deployed, serves
 
 
 @pytest.fixture
