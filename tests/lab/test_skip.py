@@ -1,20 +1,15 @@
 """A deploy that goes on without a host that has no power: users never meet the release before on it again."""
 
 import pytest
-from conftest import matrix, wait_for
+from conftest import ROLLOUT, matrix, wait_for
 from test_recovery import deployed, serves
 
 
 @pytest.fixture
 def skipping(serving_v1):
     """The shop, deployed without hosts that are off."""
-    file = serving_v1.lab.folder / "pillar/apps/shop.sls"
-    before = file.read_text(encoding="utf-8")
-    file.write_text(before.replace("rollout: {", "rollout: {unreachable: skip, "), encoding="utf-8")
-    try:
+    with serving_v1.rollout(**ROLLOUT, unreachable="skip"):
         yield serving_v1
-    finally:
-        file.write_text(before, encoding="utf-8")
 
 
 def serving_with(site, met):
