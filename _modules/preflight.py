@@ -34,7 +34,7 @@ def report(app):
 
         salt web1 preflight.report shop
     """
-    incomplete = [_incomplete(error) for error in __pillar__.get("_errors", [])]
+    incomplete = _incomplete()
     answer = {"time": time.time(), "problems": incomplete, "serving": {}}
     specs = [] if incomplete else [spec for spec in __salt__["apps.specs"]() if spec["name"] == app]
     for spec in specs:
@@ -56,8 +56,29 @@ def modules():
     return module_digest.of_host(__opts__["extension_modules"])
 
 
-def _incomplete(error):
-    return f"its pillar is not complete: {error} If it holds secrets: make secrets-check on the master"
+def pillar():
+    """
+    Return the roles of this host, if its pillar has no mistake.
+
+    :raises CommandExecutionError: if a part of the pillar could not be rendered, with each
+    :raises SpecError: with every mistake of the pillar, or if this minion's id is not in ``hosts``
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt web1 preflight.pillar
+    """
+    incomplete = _incomplete()
+    if incomplete:
+        raise CommandExecutionError("\n".join(incomplete))
+    return __salt__["apps.roles"]()
+
+
+def _incomplete():
+    """What says that a part of this host's pillar is missing."""
+    what, then = "its pillar is not complete", "If it holds secrets: make secrets-check on the master"
+    return [f"{what}: {error} {then}" for error in __pillar__.get("_errors", [])]
 
 
 def _disk(spec):

@@ -27,7 +27,7 @@ EXPAND = (
 @rollout_step.step
 def synced(name, hosts):
     """
-    Ensure that every host has the master's modules.
+    Ensure that every host has the master's modules, and a pillar without a mistake; every host's are reported together.
 
     .. code-block:: yaml
 
@@ -35,7 +35,13 @@ def synced(name, hosts):
           preflight.synced:
             - hosts: [web1, web2, db1]
     """
+    _refresh(hosts)
     differing = syncing.sync(__opts__, hosts, __opts__["test"])
+    # In test mode one that has no modules yet, or old ones, is not asked.
+    able = [host for host in hosts if not (__opts__["test"] and host in differing)]
+    _, problems = asking.ask(__opts__, able, "preflight.pillar")
+    if problems:
+        raise CommandExecutionError(asking.lines(problems))
     changes = {"synced": differing} if differing else {}
     return state_result.made(name, changes, f"{', '.join(hosts)} have the master's modules", __opts__["test"])
 
@@ -65,10 +71,7 @@ def ready(name, app, hosts, others, release, skipped=()):
             - skipped: [web3]
     """
     everyone = list(dict.fromkeys([*hosts, *others]))
-    # Functions outside a state run see the pillar that the minion has in memory; this also asks who is there.
-    _, silent = asking.ask(__opts__, everyone, "saltutil.refresh_pillar", wait=True)
-    if silent:
-        raise CommandExecutionError(asking.lines(silent))
+    _refresh(everyone)
     synced = syncing.sync(__opts__, everyone, __opts__["test"])
     reports, problems = _reports(everyone, app)
     if problems:
@@ -159,6 +162,13 @@ def backed_up(name, app, host, questions, databases, label):
 
 def _dumped(database, label):
     return asking.ask_one(__opts__, database["host"], "databases.dump", name=database["name"], label=label)
+
+
+def _refresh(hosts):
+    """Functions outside a state run see the pillar that the minion has in memory; this also asks who is there."""
+    _, silent = asking.ask(__opts__, hosts, "saltutil.refresh_pillar", wait=True)
+    if silent:
+        raise CommandExecutionError(asking.lines(silent))
 
 
 def _reports(hosts, app):

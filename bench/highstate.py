@@ -52,6 +52,7 @@ apps:
 SECOND_SECRETS = {
     "secrets/stall.sls": "secrets: {stall: {SECRET_KEY: fake}}\n",
     "secrets/stall_database.sls": "passwords: {database: {stall: fake}}\n",
+    "secrets/stall_cache.sls": "passwords: {cache: {stall: fake}}\n",
 }
 
 

@@ -22,8 +22,8 @@ def install(lab, host):
     lab.run(host, [*argv, "-r", f"{HOME}/requirements.txt"])
     for name in ("ansible.yml", "deploy.py"):
         _copy(lab, host, name, (HERE / name).read_text())
-    for file in (file for folder in COPIES for file in (TREE / "salt" / folder).iterdir()):
-        _copy(lab, host, f"tree/{file.parent.name}/{file.name}", file.read_text())
+    for file in (file for folder in COPIES for file in (TREE / "salt" / folder).rglob("*.*") if file.is_file()):
+        _copy(lab, host, f"tree/{file.relative_to(TREE / 'salt')}", file.read_text())
     for name in ("ansible", "pyinfra"):
         _copy(lab, host, f"{name}.json", json.dumps(given(lab, host, name)))
     return lab.run(host, ["/opt/uv/bin/uv", "pip", "freeze", "--python", python]).stdout

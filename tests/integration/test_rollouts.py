@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from conftest import QUESTIONS, TRACEBACK, UNSAFE, assert_nothing_is_left_open, comment, release, results
+from conftest import APP, QUESTIONS, TRACEBACK, UNSAFE, assert_nothing_is_left_open, comment, release, results
 
 
 def test_a_rollback_brings_back_what_was_deployed_before_without_asking_the_repository(fleet):
@@ -136,6 +136,15 @@ def test_a_database_host_that_fails_keeps_the_app_hosts_from_being_provisioned(f
     assert done.returncode == 1
     assert fleet.log() == ["highstate db1"]
     assert comment(done).endswith("db1 failed at the step database-hosts: host: no room")
+    assert fleet.lock() == {}
+
+
+def test_a_password_that_hosts_miss_is_named_before_any_host_is_touched(fleet):
+    with fleet.pillar(others={"blog": {**APP, "domains": ["blog.example.com"]}}):
+        done = fleet.provision()
+    assert done.returncode == 1
+    assert "web1: passwords:database:blog: missing: write it into pillar/secrets/blog_database.sls" in comment(done)
+    assert fleet.log() == []
     assert fleet.lock() == {}
 
 

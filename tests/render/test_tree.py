@@ -33,3 +33,10 @@ def test_a_host_gets_the_states_of_its_roles_in_order(call, path, host):
 def test_the_end_of_a_rotation_finds_all_that_it_needs_and_stops_nothing_before_the_newest_secrets_serve(call):
     ids = [result["__id__"] for _, result in applied(call, INVENTORIES[0].with_name("lab.yaml"), "web1", "app.alone")]
     assert ids.index("shop-secrets") < ids.index("shop-active") < ids.index("shop-retired")
+
+
+def test_a_mistake_of_the_pillar_is_what_the_run_says(call):
+    pillar = inventory(INVENTORIES[0].with_name("lab.yaml"))
+    pillar["apps"]["shop"]["revison"] = pillar["apps"]["shop"].pop("revision")
+    (said,) = call(pillar, "web1", "state.apply", mock=True)
+    assert "apps:shop:revison: unknown key: did you mean 'revision'?" in said

@@ -67,6 +67,15 @@ def test_a_pillar_of_which_a_part_is_missing_is_a_problem_before_anything_is_bui
     assert problem == f"its pillar is not complete: {failed} If it holds secrets: make secrets-check on the master"
 
 
+def test_a_pillar_that_is_complete_and_right_gives_the_roles_and_another_one_says_what_is_wrong(load):
+    def asked(**pillar):
+        return load("_modules/preflight.py", salt={"apps.roles": lambda: ["app"]}, pillar=pillar).pillar()
+
+    assert asked() == ["app"]
+    with pytest.raises(CommandExecutionError, match="secrets.shop' failed.*\nits pillar is not complete: Specified"):
+        asked(_errors=["Rendering SLS 'secrets.shop' failed.", "Specified SLS 'x' is not available."])
+
+
 def test_every_problem_is_reported(report):
     def broken(name):
         raise CommandExecutionError("Supervisor does not run")

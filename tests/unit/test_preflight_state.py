@@ -70,6 +70,23 @@ def test_in_test_mode_nothing_is_synced_or_noted(preflight):
     assert ledger_file.read(module.folder, "shop")["in_progress"] == {}
 
 
+@pytest.mark.parametrize("test", [False, True])
+def test_before_a_host_is_provisioned_the_mistakes_of_every_hosts_pillar_are_told(preflight, test):
+    wrong = ValueError("passwords:cache:shop: missing")
+    hosts = Hosts(preflight_modules=empty_digest, preflight_pillar=lambda host: ["app"] if host == "web1" else wrong)
+    ret = preflight(hosts, test).synced("modules", ["web1", "web2", "db1"])
+    both = "web2: passwords:cache:shop: missing\ndb1: passwords:cache:shop: missing"
+    assert (ret["result"], ret["changes"], ret["comment"]) == (False, {}, both)
+    assert [asked[0] for asked in hosts.asked][0] == "saltutil.refresh_pillar"
+
+
+def test_a_first_run_in_test_mode_asks_no_host_for_what_it_has_no_module_for(preflight):
+    hosts = Hosts(preflight_modules=lambda host: empty_digest(host) if host == "web1" else "", preflight_pillar=["app"])
+    ret = preflight(hosts, test=True).synced("modules", ["web1", "web2"])
+    assert (ret["result"], ret["changes"]) == (None, {"synced": ["web2"]})
+    assert ("preflight.pillar", ("web1",)) in hosts.asked
+
+
 def test_a_dump_that_fails_stops_the_deploy(preflight):
     hosts = Hosts(manage_pending_migrations=["shop.0002"], databases_dump=RuntimeError("no room"))
     ret = preflight(hosts).backed_up("backup", "shop", "web1", {}, [{"name": "shop", "host": "db1"}], "before-1")

@@ -19,3 +19,8 @@ def report(app):
 def modules():
     """As the original."""
     return module_digest.of_host(__opts__["extension_modules"])
+
+
+def pillar():
+    """As the original."""
+    return __salt__["apps.roles"]()
