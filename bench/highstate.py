@@ -37,18 +37,20 @@ MASTER_CONF = f"file_roots: {{base: [/srv/slipway/salt, {EMPTY_ROOT}]}}\n"
 SIGNED = "/root/signed"
 
 SECOND = "stall"
-SECOND_APP = """\
+# Given, because by itself an app gets fewer where there is another one beside it: that would be a change.
+SIZES = "    workers: 2\n    threads: 4\n"
+SECOND_APP = f"""\
 apps:
   stall:
-    source: {git: git://10.213.11.2/shop.git}
+    source: {{git: git://10.213.11.2/shop.git}}
     revision: v1
     domains: [stall.lab.test]
     settings: shop.settings.production
     wsgi: shop.wsgi:application
-    health: {path: /healthz/}
-    rollout: {watch: 0}
-    config: {SECURE_SSL_REDIRECT: false}
-"""
+    health: {{path: /healthz/}}
+    rollout: {{watch: 0}}
+    config: {{SECURE_SSL_REDIRECT: false}}
+{SIZES}"""
 SECOND_SECRETS = {
     "secrets/stall.sls": "secrets: {stall: {SECRET_KEY: fake}}\n",
     "secrets/stall_database.sls": "passwords: {database: {stall: fake}}\n",
@@ -65,6 +67,8 @@ def prepare(lab):
     (root / "etc/salt/master.d/bench.conf").write_text(MASTER_CONF)
     lab.run("master", ["systemctl", "restart", "salt-master"])
     wait_for_minions(lab)
+    shop = lab.folder / "pillar/apps/shop.sls"
+    shop.write_text(shop.read_text().replace("  shop:\n", f"  shop:\n{SIZES}"))
     have_apps(lab, 2)
     say(f"provisioned in {orchestrate(lab, 'orch.provision'):.0f} s")
     for app in ("shop", SECOND):

@@ -42,6 +42,7 @@ def given(lab, host, name):
     return {
         "app": app,
         "proxies": ask(lab, host, "apps.proxies"),
+        "certificates": ask(lab, host, "apps.tls"),
         "requirements": [line for line in text.split() if "==" in line],
         "secrets": {"SECRET_KEY": "fake", "ALLOWED_HOSTS": app["domains"]},
         "tree": f"{HOME}/tree",

@@ -54,6 +54,7 @@ for source, target, mode in (
         mode=mode,
         app=app,
         proxies=given["proxies"],
+        certificates=given["certificates"],
         web=app["web"],
     )
 
