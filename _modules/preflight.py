@@ -17,6 +17,8 @@ UNITS = {"nginx": "nginx", "apache": "apache2"}
 # Where systemd looks for what it starts at a boot (salt/systemd/init.sls).
 BOOT_UNIT = Path("/etc/systemd/system/multi-user.target.wants/slipway-start-active.service")
 
+INCOMPLETE = "its pillar is not complete: {} If it holds secrets: make secrets-check on the master"
+
 # Seconds in which a service on the same network answers, or does not.
 SERVICE_TIMEOUT = 5
 
@@ -77,8 +79,7 @@ def pillar():
 
 def _incomplete():
     """What says that a part of this host's pillar is missing."""
-    what, then = "its pillar is not complete", "If it holds secrets: make secrets-check on the master"
-    return [f"{what}: {error} {then}" for error in __pillar__.get("_errors", [])]
+    return [INCOMPLETE.format(error) for error in __pillar__.get("_errors", [])]
 
 
 def _disk(spec):

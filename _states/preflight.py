@@ -27,7 +27,9 @@ EXPAND = (
 @rollout_step.step
 def synced(name, hosts):
     """
-    Ensure that every host has the master's modules, and a pillar without a mistake; every host's are reported together.
+    Ensure that every host has the master's modules, and a pillar without a mistake.
+
+    Hosts whose modules differ are synced first; then the mistakes of every host are reported together.
 
     .. code-block:: yaml
 

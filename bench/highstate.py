@@ -39,18 +39,18 @@ SIGNED = "/root/signed"
 SECOND = "stall"
 # Given, because by itself an app gets fewer where there is another one beside it: that would be a change.
 SIZES = "    workers: 2\n    threads: 4\n"
-SECOND_APP = f"""\
+SECOND_APP = """\
 apps:
   stall:
-    source: {{git: git://10.213.11.2/shop.git}}
+    source: {git: git://10.213.11.2/shop.git}
     revision: v1
     domains: [stall.lab.test]
     settings: shop.settings.production
     wsgi: shop.wsgi:application
-    health: {{path: /healthz/}}
-    rollout: {{watch: 0}}
-    config: {{SECURE_SSL_REDIRECT: false}}
-{SIZES}"""
+    health: {path: /healthz/}
+    rollout: {watch: 0}
+    config: {SECURE_SSL_REDIRECT: false}
+"""
 SECOND_SECRETS = {
     "secrets/stall.sls": "secrets: {stall: {SECRET_KEY: fake}}\n",
     "secrets/stall_database.sls": "passwords: {database: {stall: fake}}\n",
@@ -90,7 +90,7 @@ def have_apps(lab, count):
     """Write the lab's own copy of the pillar, with the example alone or with another app beside it."""
     pillar = lab.folder / "pillar"
     more = ["apps.stall"] if count == 2 else []
-    (pillar / "apps/stall.sls").write_text(SECOND_APP)
+    (pillar / "apps/stall.sls").write_text(SECOND_APP + SIZES)
     (pillar / "apps/init.sls").write_text(f"include: {['apps.shop', *more]}\n")
     for name, text in SECOND_SECRETS.items():
         (pillar / name).write_text(text)

@@ -77,7 +77,7 @@ def test_before_a_host_is_provisioned_the_mistakes_of_every_hosts_pillar_are_tol
     ret = preflight(hosts, test).synced("modules", ["web1", "web2", "db1"])
     both = "web2: passwords:cache:shop: missing\ndb1: passwords:cache:shop: missing"
     assert (ret["result"], ret["changes"], ret["comment"]) == (False, {}, both)
-    assert [asked[0] for asked in hosts.asked][0] == "saltutil.refresh_pillar"
+    assert hosts.asked[0][0] == "saltutil.refresh_pillar"
 
 
 def test_a_first_run_in_test_mode_asks_no_host_for_what_it_has_no_module_for(preflight):

@@ -22,5 +22,5 @@ def modules():
 
 
 def pillar():
-    """As the original."""
+    """As the original, where all of the pillar was rendered."""
     return __salt__["apps.roles"]()
