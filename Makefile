@@ -5,7 +5,7 @@
 PYTEST = .venv/bin/python -m pytest
 # Tests with a lab of their own, and few users.
 LABS = $(addprefix tests/lab/test_,environments.py one_server.py pull.py vagrant.py)
-MATRIX = deploy.py processes.py pull.py recovery.py servers.py skip.py
+MATRIX = deploy.py processes.py pull.py recovery.py servers.py skip.py vagrant.py
 # Debian's own, which sees what apt-get installs
 LAB = /usr/bin/python3 -m lab
 # Salt 3008 imports what Python 3.11 warns of.

@@ -3,17 +3,21 @@
 import contextlib
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 
 import pytest
-from conftest import TREE
+from conftest import TREE, matrix
 from lab.system import CACHE, STATE, command, wait_until
 from test_docs import FILE, commands, missing
 
 from lab import network
 
 PAGE = "docs/vagrant.md"
+PROVISION = 'vagrant ssh master -c "sudo salt-run state.orchestrate orch.provision"'
+DEPLOY = "vagrant ssh master -c 'sudo salt-run rollout.deploy shop'"
 LAB, NET = "vagrant", "10.213.17"
 HERE = f"{LAB}-here"
 # Unlike `ip netns exec` it leaves /sys as it is.
@@ -59,6 +63,16 @@ class Laptop:
                 os.killpg(process.pid, signal.SIGINT)
                 process.wait(30)
 
+    def succeeds(self, text):
+        done = self.run(text)
+        assert done.returncode == 0, f"{text}\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
+        return done.stdout
+
+    def write_pillar(self):
+        """Write the files that the page has its reader write."""
+        for name, text in FILE.findall((TREE / PAGE).read_text(encoding="utf-8")):
+            (self.tree / name).write_text(text, encoding="utf-8")
+
     def follow(self, page):
         """Run commands of the page, and compare what they print with what it shows."""
         for one in page:
@@ -69,11 +83,12 @@ class Laptop:
 
     def releases(self):
         """Those that answer: a deploy is over on one host before it is on the other."""
-        answers = [self.run("curl --silent --fail http://localhost:8080/healthz/").stdout for _ in range(4)]
+        answers = [self.get("healthz/") for _ in range(4)]
         return {json.loads(answer)["release"] for answer in answers}
 
-    def shows(self, text):
-        return text in self.run("curl --silent http://localhost:8080/").stdout
+    def get(self, path=""):
+        """What the site answers."""
+        return self.succeeds(f"curl --silent --fail http://localhost:{self.environment.get('PORT', 8080)}/{path}")
 
 
 def tree_in(folder):
@@ -134,30 +149,52 @@ def part(first, last):
     return commands(PAGE)[begin : end + 1]
 
 
+def named(text):
+    """The page's command that is ``text``, in a list."""
+    return [next(one for one in commands(PAGE) if one.text == text)]
+
+
 def test_every_command_of_the_page_does_what_it_says(laptop):
     laptop.follow(part("make vagrant-image", "curl"))
-    for name, text in FILE.findall((TREE / PAGE).read_text(encoding="utf-8")):
-        (laptop.tree / name).write_text(text, encoding="utf-8")
-    (provision,) = [one for one in commands(PAGE)[5:] if "orch.provision" in one.text]
-    laptop.follow([provision])
+    laptop.write_pillar()
+    laptop.follow(named(PROVISION))
     follows_the_working_copy(laptop)
     laptop.follow(part("vagrant halt", "vagrant up web2"))
     # A host that `vagrant up` has brought back hears the master at once.
-    done = laptop.run("vagrant ssh master -c 'sudo salt web2 test.ping'")
-    assert done.returncode == 0, done.stdout + done.stderr
+    laptop.succeeds("vagrant ssh master -c 'sudo salt web2 test.ping'")
     assert len(laptop.releases()) == 1
-    laptop.follow(part("vagrant destroy", "vagrant destroy"))
+    laptop.follow(named("vagrant destroy --force"))
+
+
+@matrix
+def test_other_folders_ports_and_hosts_are_made_as_the_page_says(laptop):
+    """As it says there, all that follows has the folder and the port in its environment."""
+    shutil.copytree(TREE / "examples/shop", laptop.tree.parent / "shop")
+    base = laptop.tree.parent / "shop/core/templates/base.html"
+    base.write_text(base.read_text().replace("Tea shop", "Coffee shop"))
+    laptop.write_pillar()
+    laptop.environment |= {"SOURCE": "../shop", "PORT": "8081"}
+    laptop.follow([*named("make vagrant-image"), *part("SOURCE=", "SOURCE=")])
+    laptop.follow(named(PROVISION))
+    laptop.succeeds(DEPLOY)
+    assert "Coffee shop" in laptop.get()
+    hosts = laptop.tree / "pillar/hosts.yaml"
+    (line,) = re.findall(r"^```yaml\n(web3: .*\n)```$", (TREE / PAGE).read_text(encoding="utf-8"), re.MULTILINE)
+    hosts.write_text(hosts.read_text() + line)
+    laptop.follow([*part("vagrant provision master", "vagrant ssh"), *named("vagrant provision"), *named(PROVISION)])
+    assert "web3" in laptop.succeeds(DEPLOY)
+    assert "shop" in laptop.succeeds("vagrant ssh web3 -c 'curl --silent http://localhost/'")
 
 
 def follows_the_working_copy(laptop):
     base = laptop.tree / "examples/shop/core/templates/base.html"
-    (watch,) = part("make watch", "make watch")
+    (watch,) = named("make watch APP=shop")
     with laptop.running(watch.text) as printed:
         wait_until(lambda: printed().count("finish: done") == 1, watch.text, 180, pause=1)
-        assert laptop.shows("Tea shop")
+        assert "Tea shop" in laptop.get()
         base.write_text(base.read_text().replace("Tea shop", "Tea house"))
         wait_until(lambda: printed().count("finish: done") == 2, "a change of the working copy", 180, pause=1)
-        assert laptop.shows("Tea house")
+        assert "Tea house" in laptop.get()
 
 
 @pytest.mark.parametrize("provider", ["virtualbox", "libvirt"])
