@@ -2,26 +2,24 @@
 Programs of Supervisor: asked, configured, started and stopped through its XML-RPC interface.
 
 Needs Supervisor 4 with the socket of section ``unix_http_server``, and nothing else of this tree than
-``supervisor_rpc`` and ``atomic_file`` from ``_utils``.
+``supervisor_rpc``, ``config_file`` and ``atomic_file`` from ``_utils``.
 
 A name is a program (``worker``), one process of a group (``shop:web``), or all of them (``shop``, ``shop:``,
 ``shop:*``). A program with ``numprocs`` is a group of its own name.
 """
 
 import configparser
-import grp
 import os
-import pwd
 import re
 import signal
 import time
 import xmlrpc.client
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from salt.exceptions import CommandExecutionError
 
-import atomic_file
+import config_file
 import supervisor_rpc
 from supervisor_rpc import ACTIVE, ENDED, SOCKET
 
@@ -105,7 +103,7 @@ def pending(name, section, folder=FOLDER, kind="program", socket=SOCKET):
         salt web1 supervisor.pending worker '{"command": "/usr/bin/sleep 600"}'
     """
     path, text = _path(name, folder), _text(name, section, kind)
-    changes = _difference(_read(path), text)
+    changes = config_file.changes(path, text, _options)
     if changes:
         return changes
     try:
@@ -144,8 +142,8 @@ def configure(name, section, folder=FOLDER, kind="program", timeout=60, socket=S
     path, text = _path(name, folder), _text(name, section, kind)
     with supervisor_rpc.connect(socket) as server:
         before = {_full(info): info["statename"] for info in _processes(server, name)}
-        changes = _difference(_read(path), text)
-        with _written(path, text):
+        changes = config_file.changes(path, text, _options)
+        with config_file.written(path, text):
             answer = _reread(server, name)
             if answer in ("removed", "unread"):
                 raise CommandExecutionError(f"Supervisor does not read {path}: [include] files = {folder}/*.conf")
@@ -434,36 +432,6 @@ def _path(name, folder):
     return str(Path(folder, f"{name}.conf"))
 
 
-def _read(path):
-    try:
-        return Path(path).read_text()
-    except FileNotFoundError:
-        return ""
-
-
-def _write(path, text):
-    user, group = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
-    atomic_file.write(path, text.encode(), user, group, 0o644)
-
-
-@contextmanager
-def _written(path, text):
-    """The file at ``path`` says ``text`` inside the block, and after it unless the block fails."""
-    old = _read(path)
-    if old == text:
-        yield
-        return
-    _write(path, text)
-    try:
-        yield
-    except BaseException:
-        if old:
-            _write(path, old)
-        else:
-            Path(path).unlink()
-        raise
-
-
 def _text(name, section, kind):
     """The configuration file of ``name``."""
     lines = ["; Managed by Salt: supervisor.configure"]
@@ -508,30 +476,10 @@ def _quoted(key, value):
     return f"'{value}'" if '"' in value else f'"{value}"'
 
 
-def _difference(old, new):
-    """The options that differ between two texts of a file: {section: {option: {old, new}}}."""
-    if old == new:
-        return {}
-    before, after = _options(old), _options(new)
-    differences = {
-        header: {
-            option: {"old": _shown(before, header, option), "new": _shown(after, header, option)}
-            for option in {**before.get(header, {}), **after.get(header, {})}
-            if before.get(header, {}).get(option) != after.get(header, {}).get(option)
-        }
-        for header in {**before, **after}
-    }
-    return {"config": {header: options for header, options in differences.items() if options} or "rewritten"}
-
-
 def _options(text):
+    """The options of a configuration file: {section: {option: text}}."""
     parser = configparser.RawConfigParser(strict=False, allow_no_value=True)
     parser.optionxform = str
     with suppress(configparser.Error):
         parser.read_string(text)
-    return {header: dict(parser.items(header)) for header in parser.sections()}
-
-
-def _shown(sections, header, option):
-    value = sections.get(header, {}).get(option) or ""
-    return "********" if value and option == "environment" else value
+    return {header: {option: value or "" for option, value in parser.items(header)} for header in parser.sections()}

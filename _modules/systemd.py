@@ -13,8 +13,8 @@ from pathlib import Path
 
 from salt.exceptions import CommandExecutionError
 
-import atomic_file
 import command
+import config_file
 
 FOLDER = "/etc/systemd/system"
 # The first line of every file of ours; any other file is left alone.
@@ -88,7 +88,7 @@ def is_configured(name, folder=FOLDER):
 
         salt web1 systemd.is_configured worker
     """
-    return _read(_path(name, folder)).startswith(MARK)
+    return config_file.read(_path(name, folder)).startswith(MARK)
 
 
 def pending(name, section, folder=FOLDER):
@@ -104,7 +104,7 @@ def pending(name, section, folder=FOLDER):
         salt web1 systemd.pending worker '{"Service": {"ExecStart": "/usr/bin/sleep 600"}}'
     """
     path, text = _path(name, folder), _text(section)
-    return _difference(_read(path), text) or _unloaded(_show([name])[name], path)
+    return config_file.changes(path, text, _options) or _unloaded(_show([name])[name], path)
 
 
 def configure(name, section, folder=FOLDER):
@@ -289,7 +289,7 @@ def _program(unit, path):
         "pid": int(unit["MainPID"] or 0),
         "since": _since(int(unit["ExecMainStartTimestampMonotonic"] or 0)),
         "error": _error(unit),
-        "log": _log(_read(path)),
+        "log": _log(config_file.read(path)),
     }
 
 
@@ -366,11 +366,11 @@ def _failure(name, program, timeout):
 
 def _ours(folder):
     """The names of the units in ``folder`` whose file is ours."""
-    return [path.stem for path in sorted(Path(folder).glob("*.service")) if _read(path).startswith(MARK)]
+    return [path.stem for path in sorted(Path(folder).glob("*.service")) if config_file.read(path).startswith(MARK)]
 
 
 def _check_ours(path):
-    if not _read(path).startswith(MARK):
+    if not config_file.read(path).startswith(MARK):
         raise CommandExecutionError(f"{path} is not ours (it does not begin with {MARK!r}): move it away")
 
 
@@ -389,28 +389,15 @@ def _path(name, folder):
     return str(Path(folder, f"{name}.service"))
 
 
-def _read(path):
-    try:
-        return Path(path).read_text()
-    except FileNotFoundError:
-        return ""
-
-
 @contextmanager
 def _written(path, text):
-    """The file at ``path`` says ``text`` inside the block, and after it unless the block fails."""
-    old = _read(path)
-    if old:
+    """As ``config_file.written``, of a file that is ours, or not there yet; systemd reads it again if it goes back."""
+    if config_file.read(path):
         _check_ours(path)
-    if old != text:
-        atomic_file.write(path, text.encode())
     try:
-        yield
+        with config_file.written(path, text):
+            yield
     except BaseException:
-        if old:
-            atomic_file.write(path, old.encode())
-        else:
-            Path(path).unlink()
         _systemctl("daemon-reload")
         raise
 
@@ -446,33 +433,13 @@ def _unloaded(unit, path):
     return {"loaded": {"old": "an earlier configuration" if unit["LoadState"] == "loaded" else "", "new": path}}
 
 
-def _difference(old, new):
-    """The options that differ between two texts of a file: {section: {option: {old, new}}}."""
-    if old == new:
-        return {}
-    before, after = _options(old), _options(new)
-    differences = {
-        header: {
-            option: {"old": _shown(before, header, option), "new": _shown(after, header, option)}
-            for option in {**before.get(header, {}), **after.get(header, {})}
-            if before.get(header, {}).get(option) != after.get(header, {}).get(option)
-        }
-        for header in {**before, **after}
-    }
-    return {"config": {header: options for header, options in differences.items() if options} or "rewritten"}
-
-
 def _options(text):
-    """The options of a unit file: {section: {option: [values]}}."""
+    """The options of a unit file: {section: {option: text}}, a line for each time that it is given."""
     sections, header = {}, ""
     for line in text.splitlines():
         if found := re.fullmatch(r"\[(.*)\]", line):
             header = found[1]
         elif header and (found := re.fullmatch(r"(\w+)\s*=\s*(.*)", line)):
-            sections.setdefault(header, {}).setdefault(found[1], []).append(found[2])
+            options = sections.setdefault(header, {})
+            options[found[1]] = f"{options[found[1]]}\n{found[2]}" if found[1] in options else found[2]
     return sections
-
-
-def _shown(sections, header, option):
-    values = sections.get(header, {}).get(option, [])
-    return "********" if values and option == "Environment" else "\n".join(values)

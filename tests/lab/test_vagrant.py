@@ -64,9 +64,12 @@ class Laptop:
                 process.wait(30)
 
     def succeeds(self, text):
+        """The CompletedProcess of a command that does, and that leaves no host without its master."""
         done = self.run(text)
-        assert done.returncode == 0, f"{text}\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
-        return done.stdout
+        said = f"{text}\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
+        assert done.returncode == 0, said
+        assert "no connection to the master" not in done.stdout + done.stderr, said
+        return done
 
     def write_pillar(self):
         """Write the files that the page has its reader write."""
@@ -76,10 +79,8 @@ class Laptop:
     def follow(self, page):
         """Run commands of the page, and compare what they print with what it shows."""
         for one in page:
-            done = self.run(one.text)
-            said = f"{one.text}\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
-            assert done.returncode == 0, said
-            assert missing(one, done) == [], said
+            done = self.succeeds(one.text)
+            assert missing(one, done) == [], f"{one.text}\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
 
     def releases(self):
         """Those that answer: a deploy is over on one host before it is on the other."""
@@ -88,7 +89,8 @@ class Laptop:
 
     def get(self, path=""):
         """What the site answers."""
-        return self.succeeds(f"curl --silent --fail http://localhost:{self.environment.get('PORT', 8080)}/{path}")
+        port = self.environment.get("PORT", 8080)
+        return self.succeeds(f"curl --silent --fail http://localhost:{port}/{path}").stdout
 
 
 def tree_in(folder):
@@ -182,8 +184,8 @@ def test_other_folders_ports_and_hosts_are_made_as_the_page_says(laptop):
     (line,) = re.findall(r"^```yaml\n(web3: .*\n)```$", (TREE / PAGE).read_text(encoding="utf-8"), re.MULTILINE)
     hosts.write_text(hosts.read_text() + line)
     laptop.follow([*part("vagrant provision master", "vagrant ssh"), *named("vagrant provision"), *named(PROVISION)])
-    assert "web3" in laptop.succeeds(DEPLOY)
-    assert "shop" in laptop.succeeds("vagrant ssh web3 -c 'curl --silent http://localhost/'")
+    assert "web3" in laptop.succeeds(DEPLOY).stdout
+    assert "shop" in laptop.succeeds("vagrant ssh web3 -c 'curl --silent http://localhost/'").stdout
 
 
 def follows_the_working_copy(laptop):

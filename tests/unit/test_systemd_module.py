@@ -1,7 +1,6 @@
 """How the execution module reads what systemd says, what it writes, and what it asks systemd to do."""
 
 import time
-from pathlib import Path
 from unittest.mock import create_autospec
 
 import pytest
@@ -67,9 +66,6 @@ def systemd(monkeypatch):
 def module(load, systemd, tmp_path, monkeypatch):
     module = load("_modules/systemd.py")
     monkeypatch.setattr(module, "INTERVAL", 0)
-    # Only root can give a file to root.
-    write = create_autospec(module.atomic_file.write, side_effect=lambda path, content: Path(path).write_bytes(content))
-    monkeypatch.setattr(module.atomic_file, "write", write)
     return module
 
 
