@@ -91,11 +91,10 @@ def main(argv):
     options = parser.parse_args(argv)
     begin = time.monotonic()
     lost = is_lost(options)
-    said = answer(options, lost)
-    if not lost and isinstance(said, str) and is_lost(options):
-        print(f"{said}\nthe master went away meanwhile")
-        said = answer(options, lost=True)
-    lines, well = report(said)
+    lines, well = report(answer(options, lost))
+    if not (well or lost) and is_lost(options):
+        print("\n".join([*lines, "the master went away meanwhile"]))
+        lines, well = report(answer(options, lost=True))
     print("\n".join([*lines, f"{'done' if well else 'failed'} after {time.monotonic() - begin:.1f} s"]), flush=True)
     return 0 if well else 1
 

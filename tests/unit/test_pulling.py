@@ -95,7 +95,15 @@ def test_without_its_master_a_host_applies_what_needs_no_release_and_no_secret_f
     )
 
 
-def test_a_host_whose_master_goes_away_in_the_middle_goes_on_without_it(host, tmp_path):
+@pytest.mark.parametrize(
+    ("function", "answer", "said"),
+    [
+        ("saltutil.sync_all", "", "ended with the exit code 1"),
+        ("state.apply", '{"local": ["No matching sls found"]}', "No matching sls found"),
+        ("state.apply", json.dumps({"local": FAILED}), "FAILED: shop-active: its process ended"),
+    ],
+)
+def test_a_host_whose_master_goes_away_in_the_middle_goes_on_without_it(host, tmp_path, function, answer, said):
     code = f"""
 import pathlib, socket, time
 server = socket.create_server(("127.0.0.1", 0))
@@ -106,14 +114,14 @@ time.sleep(60)
         try:
             while not (tmp_path / "port").exists() or not (tmp_path / "port").read_text():
                 assert master.poll() is None
-            went = f'[ "$4" = --local ] || {{ kill -9 {master.pid}; sleep 0.5; exit 1; }}'
-            first, calls, answer = host.salt_call.read_text().splitlines()
-            host.salt_call.write_text("\n".join([first, calls, went, answer, ""]))
+            went = f"if [ $4 = {function} ]; then kill -9 {master.pid}; sleep 0.5; echo '{answer}'; exit 1; fi"
+            first, calls, results = host.salt_call.read_text().splitlines()
+            host.salt_call.write_text("\n".join([first, calls, went, results, ""]))
             done = host.pull(f"127.0.0.1:{(tmp_path / 'port').read_text()}")
         finally:
             master.kill()
-    assert [call[3] for call in host.called()] == ["saltutil.sync_all", "--local"]
-    assert "ended with the exit code 1" in done.stdout
+    assert [call[3] for call in host.called()][-2:] == [function, "--local"]
+    assert said in done.stdout[: done.stdout.index("the master went away meanwhile")]
     assert "no master is reached" in done.stdout
     assert "changed: nginx-config" in done.stdout
     assert done.returncode == 0
