@@ -43,8 +43,8 @@ END
 put 644 "$$pki/minion_master.pub" <<'END'
 $public
 END
-put 644 "$$etc/systemd/system/salt-minion.service.d/private.conf" <<'END'
-$private
+put 644 "$$etc/systemd/system/salt-minion.service.d/slipway.conf" <<'END'
+$unit
 END
 chmod 700 "$$pki"
 systemctl daemon-reload

@@ -159,7 +159,7 @@ def test_the_host_gets_the_configuration_that_we_ship(script, host):
     host.make_key()
     host.run(script)
     assert (host.config / "minion").read_text() == (TREE / "conf/minion.conf").read_text()
-    unit = "salt-minion.service.d/private.conf"
+    unit = "salt-minion.service.d/slipway.conf"
     assert (host.folder / "etc/systemd/system" / unit).read_text() == (TREE / "conf" / unit).read_text()
     called = (host.folder / "systemctl").read_text().splitlines()
     assert called == ["daemon-reload", "enable --quiet salt-minion", "restart salt-minion"]

@@ -155,8 +155,7 @@ def test_a_minion_that_is_killed_in_its_activation_fails_no_request_and_all_host
     last = site.ledger()["history"][-1]
     assert (last["revision"], last["result"]) == ("v2", "failed")
     assert "web2" in last["reason"]
-    # A minion that was killed is not started again by itself.
-    site.lab.run("web2", ["systemctl", "start", "salt-minion"])
+    # Its unit has started it again.
     wait_for(lambda: site.salt("web2", "test.ping", timeout=5).get("web2") is True, 60)
     site.must_deploy("tweak")
 
@@ -280,9 +279,11 @@ def test_a_master_that_is_killed_in_a_deploy_fails_no_request_its_hosts_go_back_
     with site.load() as users:
         begin_deploy(site, "tweak")
         wait_for(lambda: told(site, "activate-1 web1: done"), 60)
+        # For longer than its unit leaves it away.
         site.lab.run("master", ["systemctl", "kill", "--signal=KILL", "salt-master"])
+        site.lab.run("master", ["systemctl", "stop", "salt-master"])
         wait_for(lambda: deployed(site, "v1"), 120)
-        site.lab.run("master", ["systemctl", "restart", "salt-master"])
+        site.lab.run("master", ["systemctl", "start", "salt-master"])
         wait_for(lambda: has_ended(site), 120)
         wait_for(lambda: site.salt(APP_HOSTS, "test.ping", timeout=5) == dict.fromkeys(APP_HOSTS, True), 60)
         site.run_runner("rollout.unlock", "shop")
@@ -290,6 +291,22 @@ def test_a_master_that_is_killed_in_a_deploy_fails_no_request_its_hosts_go_back_
     assert users["failed"] == 0, users["failures"]
     assert deployed(site, "tweak")
     assert [entry["result"] for entry in site.ledger()["history"][-2:]] == ["failed", "deployed"]
+
+
+@matrix
+def test_a_master_that_its_unit_starts_again_in_a_deploy_fails_no_request_and_its_ledger_is_true(serving_v1):
+    site = serving_v1
+    with site.load() as users:
+        begin_deploy(site, "tweak")
+        wait_for(lambda: told(site, "activate-1 web1: done"), 60)
+        site.lab.run("master", ["systemctl", "kill", "--signal=KILL", "salt-master"])
+        wait_for(lambda: has_ended(site), 300)
+        wait_for(lambda: deployed(site, site.ledger()["deployed"]["revision"]), 90)
+        wait_for(lambda: site.salt(APP_HOSTS, "test.ping", timeout=5) == dict.fromkeys(APP_HOSTS, True), 60)
+        site.run_runner("rollout.unlock", "shop")
+        site.must_deploy("tweak")
+    assert users["failed"] == 0, users["failures"]
+    assert deployed(site, "tweak")
 
 
 @matrix
