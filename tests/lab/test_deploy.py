@@ -1,7 +1,6 @@
 """Deploys of good and of broken releases while users are on the site."""
 
 import json
-import time
 
 import pytest
 from conftest import APP_HOSTS, matrix
@@ -65,18 +64,17 @@ def migrations(site):
 def test_an_unsafe_migration_stops_the_deploy_before_anything_is_migrated(serving_v1):
     site, before = serving_v1, migrations(serving_v1)
     with site.load() as users:
-        began = time.monotonic()
         done = site.deploy("unsafe-migration")
-        took = time.monotonic() - began
     assert done.returncode == 1
     ending = "\n".join(done.stdout.splitlines()[-60:])
     assert "catalogue.0003_remove_product_description: DROP_COLUMN" in ending
     assert "allow_unsafe: true" in ending
     assert migrations(site) == before
-    assert site.ledger()["history"][-1]["applied"] == []
+    last = site.ledger()["history"][-1]
+    assert last["applied"] == []
+    assert not any(last["phases"][step] for step in ("backup", "migrate", "activate-1"))
     assert {site.release_of(host) for host in APP_HOSTS} == {site.commit("v1")}
     assert users["failed"] == 0, users
-    assert took < 25
 
 
 @matrix
