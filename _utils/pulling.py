@@ -20,6 +20,9 @@ import time
 
 # Seconds within which a master takes the connection.
 REACHED = 5
+# Seconds between two looks for the masters while Salt is at work, and the looks in a row without one after which it is
+# ended: it would wait three minutes for each file (request_channel_timeout, request_channel_tries).
+LOOK, LOOKS = 30, 3
 # What Salt returns instead of results where another state run is at work.
 BUSY = re.compile(r'The function "state\.\w+" is running as PID \d+')
 
@@ -55,7 +58,7 @@ def answer(options, lost):
     if lost:
         print(f"no master is reached ({', '.join(options.masters)}): {options.alone} alone, the apps stay as they are")
     for argv in commands(options, lost):
-        said = applied(argv)
+        said = applied(argv, lambda: not lost and is_lost(options))
         if isinstance(said, str):
             break
     return said
@@ -74,13 +77,32 @@ def report(answer):
     return [*changed, *failed], not failed
 
 
-def applied(argv):
-    """Return what Salt answers: its results, or a text that says why there are none."""
-    done = subprocess.run(argv, capture_output=True, stdin=subprocess.DEVNULL, text=True)
+def applied(argv, is_deserted):
+    """
+    Return what Salt answers: its results, or a text that says why there are none.
+
+    It is ended where ``is_deserted`` says again and again that there is no master: it may wait for one.
+    """
+    with subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as salt:
+        stdout, stderr = ended(salt, is_deserted)
     try:
-        return json.loads(done.stdout)["local"]
+        return json.loads(stdout)["local"]
     except (ValueError, KeyError, TypeError):
-        return (done.stdout + done.stderr).strip() or f"{argv[0]} ended with the exit code {done.returncode}"
+        return (stdout + stderr).strip() or f"{argv[0]} ended with the exit code {salt.returncode}"
+
+
+def ended(salt, is_deserted):
+    """Return what a process of Salt has printed, once it has ended or was."""
+    away = 0
+    while True:
+        try:
+            return salt.communicate(timeout=LOOK)
+        except subprocess.TimeoutExpired:
+            away = away + 1 if is_deserted() else 0
+            if away >= LOOKS:
+                salt.terminate()
 
 
 def main(argv):

@@ -4,6 +4,7 @@ import json
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -40,9 +41,12 @@ class Host:
         (self.folder / "answer").write_text(answer if isinstance(answer, str) else json.dumps(answer))
 
     def pull(self, *masters, alone="nginx,database.server"):
-        options = [f"--salt-call={self.salt_call}", "--config-dir=/etc/salt", "--cache=/var/cache/salt/minion"]
-        argv = [sys.executable, "-I", PROGRAM, *options, f"--alone={alone}", *masters]
+        argv = self.argv("-I", PROGRAM, *masters, alone=alone)
         return subprocess.run(argv, capture_output=True, text=True, timeout=30)
+
+    def argv(self, option, program, *masters, alone="nginx,database.server"):
+        options = [f"--salt-call={self.salt_call}", "--config-dir=/etc/salt", "--cache=/var/cache/salt/minion"]
+        return [sys.executable, option, program, *options, f"--alone={alone}", *masters]
 
     def called(self):
         """The arguments of each call."""
@@ -125,6 +129,32 @@ time.sleep(60)
     assert "no master is reached" in done.stdout
     assert "changed: nginx-config" in done.stdout
     assert done.returncode == 0
+
+
+IMPATIENT = f"""
+import sys
+sys.path.insert(0, {str(PROGRAM.parent)!r})
+import pulling
+pulling.LOOK = 0.2
+sys.exit(pulling.main(sys.argv[1:]))
+"""
+
+
+def test_salt_is_ended_where_it_waits_for_a_master_that_is_not_there(host, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        door = f"127.0.0.1:{server.getsockname()[1]}"
+        first, calls, results = host.salt_call.read_text().splitlines()
+        waits = f"if [ $4 = state.apply ]; then touch {tmp_path}/waits; exec sleep 60; fi"
+        host.salt_call.write_text("\n".join([first, calls, waits, results, ""]))
+        pull = subprocess.Popen(host.argv("-c", IMPATIENT, door), stdout=subprocess.PIPE, text=True)
+        while not (tmp_path / "waits").exists():
+            assert pull.poll() is None
+        time.sleep(1)
+        assert pull.poll() is None, "it is waited for as long as the master is there"
+    told, _ = pull.communicate(timeout=20)
+    assert "ended with the exit code -15\nthe master went away meanwhile\nno master is reached" in told
+    assert "changed: nginx-config\ndone after" in told
+    assert pull.returncode == 0
 
 
 def test_what_has_changed_is_told_by_its_name_and_nothing_of_what_is_in_it(host):
