@@ -2,7 +2,6 @@
 
 import contextlib
 import re
-import time
 
 import pytest
 from conftest import MATRIX, RATE, Site, changed, failed, own_pillar, wait_for
