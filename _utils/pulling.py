@@ -94,7 +94,7 @@ def applied(argv, is_deserted):
 
 
 def ended(salt, is_deserted):
-    """Return what a process of Salt has printed, once it has ended or was."""
+    """Return what a process of Salt has printed, once it has ended by itself or been ended."""
     away = 0
     while True:
         try:
